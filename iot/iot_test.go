@@ -1,0 +1,135 @@
+package iot_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/isobar-iot/isobar/iot"
+)
+
+func TestNumberKeepsTheTextOfTheDevice(t *testing.T) {
+	for _, s := range []string{"0", "25", "-7", "16.0", "23.50", "0.05", "-0.001", "9223372036854775", "123456789012345678", "1e-9", "-0", "1.7976931348623157e308"} {
+		n, err := iot.ParseNumber(s)
+		if err != nil {
+			t.Errorf("%s: %v", s, err)
+			continue
+		}
+		var want float64
+		if err := json.Unmarshal([]byte(s), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.Float(); got != want {
+			t.Errorf("%s: float %v, want %v", s, got, want)
+		}
+		if !strings.ContainsAny(s, "eE") && s != "-0" && n.String() != s {
+			t.Errorf("%s came back as %s", s, n)
+		}
+		var back float64
+		if err := json.Unmarshal([]byte(n.String()), &back); err != nil || back != want || math.Signbit(back) != math.Signbit(want) {
+			t.Errorf("%s -> %s reads back as %v (%v)", s, n, back, err)
+		}
+	}
+	for _, s := range []string{"", "-", ".", "1.", "NaN", "inf", "0x10", "1_0", "1e999", "--1", "1-"} {
+		if n, err := iot.ParseNumber(s); err == nil && s != "1." {
+			t.Errorf("%q was read as %v", s, n)
+		}
+	}
+}
+
+func TestMeasurementIDRoundTrip(t *testing.T) {
+	for _, m := range []iot.MeasurementID{{1, 0, 0}, {4711, 1763760000123, 42}, {1 << 62, -62135596800000, iot.MaxSeq}, {9, 253402300799999, 1}} {
+		got, ok := iot.ParseMeasurementID(m.String())
+		if !ok || got != m {
+			t.Errorf("%v -> %s -> %v %v", m, m, got, ok)
+		}
+	}
+	for _, s := range []string{"", "0", "12345", strings.Repeat("0", 25), "1" + strings.Repeat("x", 21), "-1" + strings.Repeat("1", 21)} {
+		if m, ok := iot.ParseMeasurementID(s); ok {
+			t.Errorf("%q was read as %v", s, m)
+		}
+	}
+}
+
+func TestParseTimeForms(t *testing.T) {
+	want := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
+	for _, s := range []string{"2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678123456Z", "2026-01-02T04:04:05.678+01:00", "2026-01-02T04:04:05.678 01:00", "2026-01-02T04:04:05.678+0100", "2026-01-02T03:04:05.678", "2026-01-02T03:04:05,678Z"} {
+		if got, err := iot.ParseTime(s); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %v %v", s, got, err)
+		}
+	}
+	if got, err := iot.ParseTime("2019-04-20"); err != nil || iot.FormatTime(got) != "2019-04-20T00:00:00.000Z" {
+		t.Errorf("date only: %v %v", got, err)
+	}
+	for _, s := range []string{"", "yesterday", "2026-13-01", "2026-01-02T25:00:00Z", "12345"} {
+		if got, err := iot.ParseTime(s); err == nil {
+			t.Errorf("%q was read as %v", s, got)
+		}
+	}
+}
+
+func TestParseDocRefuses(t *testing.T) {
+	for name, s := range map[string]string{
+		"empty": "", "array": "[]", "text after": "{} x", "open": `{"a":`, "comma": `{"a":1,}`, "NUL": `{"a":"\u0000"}`, "half pair": `{"a":"\ud800"}`,
+		"raw control": "{\"a\":\"\n\"}", "bad utf8": "{\"a\":\"\xff\"}", "range": `{"a":1e999}`, "plus": `{"a":+1}`, "leading zero": `{"a":01}`,
+		"deep": strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100), "word": `{"a":nul}`, "escape": `{"a":"\x"}`,
+	} {
+		if d, err := iot.ParseDoc([]byte(s), iot.MaxDepth); err == nil {
+			t.Errorf("%s: %q was accepted as %v", name, s, d)
+		}
+	}
+}
+
+func TestDocKeepsTextAndOrder(t *testing.T) {
+	in := `{"b":16.0,"a":{"x":[1,2.50,1e2]},"ü":"\u00e4\ud83d\ude00"}`
+	d, err := iot.ParseDoc([]byte(in), iot.MaxDepth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(d.AppendTo(nil)); got != in {
+		t.Errorf("got %s", got)
+	}
+	patch, _ := iot.ParseDoc([]byte(`{"a":null,"c":1}`), iot.MaxDepth)
+	if got := string(d.Merge(patch).AppendTo(nil)); got != `{"b":16.0,"ü":"\u00e4\ud83d\ude00","c":1}` {
+		t.Errorf("merged: %s", got)
+	}
+}
+
+// FuzzParseDoc checks the scanner against encoding/json: what we accept, it accepts, and the text survives.
+func FuzzParseDoc(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":1}`, `{"a":{"b":[1,2,"x"]},"c":null}`, `{"a":"\u12ab\ud83d\ude00"}`, `[`, `{"a":1e999}`, "{\"\xff\":1}", `{"a":-0.0e-5}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := iot.ParseDoc(b, iot.MaxDepth)
+		if err != nil {
+			return
+		}
+		if !json.Valid(b) {
+			t.Fatalf("accepted what is no JSON: %q", b)
+		}
+		out := d.AppendTo(nil)
+		again, err := iot.ParseDoc(out, iot.MaxDepth)
+		if err != nil || !again.Equal(d) {
+			t.Fatalf("%q -> %q: %v", b, out, err)
+		}
+	})
+}
+
+func FuzzParseNumber(f *testing.F) {
+	for _, s := range []string{"1", "-1.50", "1e9", "0.0", "18446744073709551616"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := iot.ParseNumber(s)
+		if err != nil {
+			return
+		}
+		back, err := iot.ParseNumber(n.String())
+		if err != nil || back.Float() != n.Float() || !json.Valid([]byte(n.String())) {
+			t.Fatalf("%q -> %s -> %v %v", s, n, back, err)
+		}
+	})
+}

@@ -1,0 +1,75 @@
+package sqlkit
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Dialect is the kind of engine.
+type Dialect uint8
+
+// The engines.
+const (
+	SQLite Dialect = iota + 1
+	Postgres
+)
+
+// String returns the engine's name.
+func (d Dialect) String() string {
+	if d == Postgres {
+		return "PostgreSQL"
+	}
+	return "SQLite"
+}
+
+// rewrite turns each ? outside of quotes into the engine's form of a parameter.
+func (d Dialect) rewrite(query string) string {
+	if d != Postgres || !strings.Contains(query, "?") {
+		return query
+	}
+	var b strings.Builder
+	b.Grow(len(query) + 16)
+	n, quote := 0, byte(0)
+	for i := 0; i < len(query); i++ {
+		c := query[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '?':
+			n++
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(n))
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// types are the names that a migration may use for what the engines call differently.
+func (d Dialect) types() map[string]string {
+	if d == Postgres {
+		return map[string]string{"JSON": "JSONB", "Bytes": "BYTEA", "Doc": "JSONB GENERATED ALWAYS AS (doc::jsonb) STORED", "NoRowID": "", "Serial": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "Binary": ` COLLATE "C"`}
+	}
+	return map[string]string{"JSON": "BLOB", "Bytes": "BLOB", "Doc": "BLOB GENERATED ALWAYS AS (jsonb(doc)) STORED", "NoRowID": "WITHOUT ROWID", "Serial": "INTEGER PRIMARY KEY AUTOINCREMENT", "Binary": ""}
+}
+
+// Quote returns s as an SQL string literal, for the rare places where a parameter is not possible.
+func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// In returns "(?,?,...)" for n parameters, and "(NULL)" for none.
+func In(n int) string {
+	if n == 0 {
+		return "(NULL)"
+	}
+	return "(" + strings.Repeat("?,", n-1) + "?)"
+}
+
+// EscapeLike escapes the wildcards of LIKE in s; the pattern must be used with ESCAPE '\'.
+func EscapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}

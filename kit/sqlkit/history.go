@@ -1,0 +1,82 @@
+package sqlkit
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// Revision says who made a version of a document, when, and together with what.
+type Revision struct {
+	At  time.Time
+	By  string
+	Set string // the change set: all versions made by one request share it
+}
+
+// Superseded is a version of a document that a newer one, or nothing, has taken the place of.
+type Superseded struct {
+	Tenant, Kind, ID string
+	From             time.Time // when this version came into being
+	Until            Revision  // who ended it, and when
+	Deleted          bool      // the document was deleted, not replaced
+	Doc              []byte
+}
+
+// Supersede records a version that the transaction replaces or deletes. Every update and delete of a document goes through it:
+// together with the current row it is the append-only change log.
+func (tx *Tx) Supersede(ctx context.Context, s Superseded) error {
+	_, err := tx.Exec(ctx, `INSERT INTO history (tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		s.Tenant, s.Kind, s.ID, s.From.UnixMilli(), s.Until.At.UnixMilli(), s.Until.By, s.Until.Set, Bool(s.Deleted), string(s.Doc))
+	return err
+}
+
+// History returns the superseded versions of a document, oldest first.
+func (db *DB) History(ctx context.Context, tenant, kind, id string) ([]Superseded, error) {
+	var out []Superseded
+	err := Each(ctx, db, func(r *sql.Rows) error {
+		s, err := scanSuperseded(r)
+		out = append(out, s)
+		return err
+	}, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
+		WHERE tenant = ? AND kind = ? AND id = ? ORDER BY seq`, tenant, kind, id)
+	return out, err
+}
+
+// AsOf returns the superseded version that was current at a time; sql.ErrNoRows if none was (then the current row may have been, or nothing).
+func (db *DB) AsOf(ctx context.Context, tenant, kind, id string, at time.Time) (Superseded, error) {
+	return scanSuperseded(db.QueryRow(ctx, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
+		WHERE tenant = ? AND kind = ? AND id = ? AND valid_from <= ? AND valid_to > ? ORDER BY seq DESC LIMIT 1`,
+		tenant, kind, id, at.UnixMilli(), at.UnixMilli()))
+}
+
+func scanSuperseded(r interface{ Scan(...any) error }) (s Superseded, err error) {
+	var from, to, deleted int64
+	err = r.Scan(&s.Tenant, &s.Kind, &s.ID, &from, &to, &s.Until.By, &s.Until.Set, &deleted, &s.Doc)
+	s.From, s.Until.At, s.Deleted = Time(from), Time(to), deleted != 0
+	return s, err
+}
+
+// Bool is how a boolean is stored.
+func Bool(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Time reads Unix milliseconds; zero is the zero time.
+func Time(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// Millis stores a time; the zero time is zero.
+func Millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
