@@ -1,0 +1,231 @@
+package tenancy
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// Status says whether a tenant may be used.
+type Status string
+
+// The statuses.
+const (
+	Active    Status = "ACTIVE"
+	Suspended Status = "SUSPENDED"
+)
+
+// Tenant is one realm.
+type Tenant struct {
+	ID         iot.TenantID `json:"id"`
+	Company    string       `json:"company,omitempty"`
+	Domain     string       `json:"domain,omitempty"` // empty: the host of the request is shown instead
+	AdminName  string       `json:"adminName,omitempty"`
+	AdminEmail string       `json:"adminEmail,omitempty"`
+	Status     Status       `json:"status"`
+	Parent     iot.TenantID `json:"parent,omitempty"`
+	Custom     iot.Doc      `json:"custom,omitempty"`
+	Created    time.Time    `json:"created"`
+	Changed    time.Time    `json:"-"`
+}
+
+// OptionKey names an option.
+type OptionKey struct{ Category, Key string }
+
+// Store keeps tenants and options. A missing row is sql.ErrNoRows. Safe for concurrent use.
+type Store interface {
+	Tenant(ctx context.Context, t iot.TenantID) (Tenant, error)
+	Tenants(ctx context.Context) ([]Tenant, error) // by id
+	PutTenant(ctx context.Context, tenant Tenant, create bool, rev sqlkit.Revision) error
+	// Options returns the options of a category, or all if it is empty, ordered by category and key.
+	Options(ctx context.Context, t iot.TenantID, category string) ([]Option, error)
+	PutOptions(ctx context.Context, t iot.TenantID, options []Option, rev sqlkit.Revision) error
+	DeleteOption(ctx context.Context, t iot.TenantID, key OptionKey, rev sqlkit.Revision) error
+}
+
+// Option is a setting of a tenant.
+type Option struct {
+	OptionKey
+	Value string
+}
+
+// Deps is what Tenants needs.
+type Deps struct {
+	Store  Store
+	Policy *access.Policy
+	Audit  access.Auditor
+	Bus    *bus.Bus
+	Clock  clock.Clock
+	Log    *slog.Logger
+}
+
+// Tenants is the face. It is safe for concurrent use.
+type Tenants struct {
+	d Deps
+
+	mu    sync.RWMutex // guards known
+	known map[iot.TenantID]Tenant
+
+	stop func()
+}
+
+// New returns the face.
+func New(d Deps) (*Tenants, error) {
+	s := &Tenants{d: d, known: map[iot.TenantID]Tenant{}}
+	var err error
+	s.stop, err = d.Bus.Subscribe(bus.All("tenant"), func(t iot.TenantID, _ string, _ []byte) { s.forget(t) })
+	return s, err
+}
+
+// Close ends the subscription to changes.
+func (s *Tenants) Close() { s.stop() }
+
+func (s *Tenants) forget(t iot.TenantID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, t)
+}
+
+// Ensure creates a tenant if it does not exist. It acts for the platform.
+func (s *Tenants) Ensure(ctx context.Context, t Tenant) error {
+	const op = fault.Op("tenancy.Ensure")
+	if !t.ID.Valid() {
+		return fault.E(op, fault.Invalid, fault.Subject(t.ID), "a tenant id has 2 to 64 lower-case letters, digits and hyphens and starts with a letter")
+	}
+	now := s.d.Clock.Now()
+	t.Created, t.Status = now, Active
+	err := s.d.Store.PutTenant(ctx, t, true, sqlkit.Revision{At: now, By: "system", Set: rand.Text()[:16]})
+	if err != nil && !sqlkit.IsUnique(err) {
+		return fault.E(op, err)
+	}
+	return nil
+}
+
+// Get returns a tenant. It acts for the platform: callers show a tenant only to itself or to management.
+func (s *Tenants) Get(ctx context.Context, id iot.TenantID) (Tenant, error) {
+	s.mu.RLock()
+	t, ok := s.known[id]
+	s.mu.RUnlock()
+	if ok {
+		return t, nil
+	}
+	t, err := s.d.Store.Tenant(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, fault.E(fault.Op("tenancy.Get"), fault.NotFound, fault.Subject(id), "no tenant with this id")
+	}
+	if err != nil {
+		return t, fault.E(fault.Op("tenancy.Get"), err)
+	}
+	s.mu.Lock()
+	s.known[id] = t // bounded by the number of tenants
+	s.mu.Unlock()
+	return t, nil
+}
+
+// Active implements access.Tenants.
+func (s *Tenants) Active(ctx context.Context, id iot.TenantID) error {
+	t, err := s.Get(ctx, id)
+	if err == nil && t.Status != Active {
+		err = fault.E(fault.Op("tenancy.Active"), fault.Denied, "the tenant is suspended")
+	}
+	return err
+}
+
+// List returns all tenants, for members of management who may read tenants.
+func (s *Tenants) List(ctx context.Context, p iot.Principal) ([]Tenant, error) {
+	if err := s.d.Policy.Check(ctx, p, access.TenantAdmin, access.Read, access.Object{}); err != nil {
+		return nil, err
+	}
+	if p.Tenant != iot.Management {
+		return []Tenant{}, nil // a tenant without subtenants
+	}
+	out, err := s.d.Store.Tenants(ctx)
+	if err != nil {
+		return nil, fault.E(fault.Op("tenancy.List"), err)
+	}
+	return out, nil
+}
+
+// Options returns the options of a category of p's tenant, or all if it is empty.
+func (s *Tenants) Options(ctx context.Context, p iot.Principal, category string) ([]Option, error) {
+	if err := s.d.Policy.Check(ctx, p, access.Option, access.Read, access.Object{}); err != nil {
+		return nil, err
+	}
+	out, err := s.d.Store.Options(ctx, p.Tenant, category)
+	if err != nil {
+		return nil, fault.E(fault.Op("tenancy.Options"), err)
+	}
+	return out, nil
+}
+
+// Value returns an option for the platform's own use; def if it is not set.
+func (s *Tenants) Value(ctx context.Context, t iot.TenantID, key OptionKey, def string) string {
+	options, err := s.d.Store.Options(ctx, t, key.Category)
+	if err != nil {
+		s.d.Log.Warn("read option", "tenant", t, "err", err)
+		return def
+	}
+	for _, o := range options {
+		if o.Key == key.Key {
+			return o.Value
+		}
+	}
+	return def
+}
+
+const maxOption = 64 << 10
+
+// PutOptions creates or replaces options of p's tenant, all or none.
+func (s *Tenants) PutOptions(ctx context.Context, p iot.Principal, options []Option) error {
+	const op = fault.Op("tenancy.PutOptions")
+	if err := s.d.Policy.Check(ctx, p, access.Option, access.Admin, access.Object{}); err != nil {
+		return err
+	}
+	for _, o := range options {
+		if o.Category == "" || o.Key == "" || len(o.Category) > 256 || len(o.Key) > 256 {
+			return fault.E(op, fault.Invalid, "Following mandatory fields should be included: category, key (up to 256 characters)")
+		}
+		if len(o.Value) > maxOption {
+			return fault.E(op, fault.Invalid, "the value of an option must not be longer than 64 KiB")
+		}
+	}
+	if err := s.d.Store.PutOptions(ctx, p.Tenant, options, s.revision(p)); err != nil {
+		return fault.E(op, err)
+	}
+	for _, o := range options {
+		s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Option", Activity: "Option updated", Text: "Option '" + o.Category + "." + o.Key + "'"})
+	}
+	return nil
+}
+
+// DeleteOption removes an option of p's tenant.
+func (s *Tenants) DeleteOption(ctx context.Context, p iot.Principal, key OptionKey) error {
+	const op = fault.Op("tenancy.DeleteOption")
+	if err := s.d.Policy.Check(ctx, p, access.Option, access.Admin, access.Object{}); err != nil {
+		return err
+	}
+	err := s.d.Store.DeleteOption(ctx, p.Tenant, key, s.revision(p))
+	if errors.Is(err, sql.ErrNoRows) {
+		return fault.E(op, fault.NotFound, "Unable to find option "+key.Category+"."+key.Key)
+	}
+	if err != nil {
+		return fault.E(op, err)
+	}
+	s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Option", Activity: "Option deleted", Text: "Option '" + key.Category + "." + key.Key + "'"})
+	return nil
+}
+
+func (s *Tenants) revision(p iot.Principal) sqlkit.Revision {
+	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}
+}

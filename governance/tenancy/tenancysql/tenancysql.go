@@ -1,0 +1,127 @@
+// Package tenancysql is the SQL driver of governance/tenancy, on SQLite and PostgreSQL.
+package tenancysql
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+
+	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store implements tenancy.Store.
+type Store struct{ db *sqlkit.DB }
+
+var _ tenancy.Store = (*Store)(nil)
+
+// New brings the tables up to date.
+func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
+	return &Store{db}, db.Migrate(ctx, "tenancy", migrations)
+}
+
+// Tenant implements tenancy.Store.
+func (s *Store) Tenant(ctx context.Context, id iot.TenantID) (tenancy.Tenant, error) {
+	return scanTenant(s.db.QueryRow(ctx, `SELECT doc, rev_at FROM tenant WHERE id = ?`, string(id)))
+}
+
+func scanTenant(r interface{ Scan(...any) error }) (t tenancy.Tenant, err error) {
+	var doc []byte
+	var at int64
+	if err = r.Scan(&doc, &at); err != nil {
+		return t, err
+	}
+	err = json.Unmarshal(doc, &t)
+	t.Changed = sqlkit.Time(at)
+	return t, err
+}
+
+// Tenants implements tenancy.Store.
+func (s *Store) Tenants(ctx context.Context) (out []tenancy.Tenant, err error) {
+	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		t, err := scanTenant(r)
+		out = append(out, t)
+		return err
+	}, `SELECT doc, rev_at FROM tenant ORDER BY id`)
+	return out, err
+}
+
+// PutTenant implements tenancy.Store.
+func (s *Store) PutTenant(ctx context.Context, t tenancy.Tenant, create bool, rev sqlkit.Revision) error {
+	doc, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if create {
+			_, err := tx.Exec(ctx, `INSERT INTO tenant (id, doc, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?)`, string(t.ID), string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
+			return err
+		}
+		var old []byte
+		var at int64
+		if err := tx.QueryRow(ctx, `SELECT doc, rev_at FROM tenant WHERE id = ?`+tx.ForUpdate(), string(t.ID)).Scan(&old, &at); err != nil {
+			return err
+		}
+		if err := tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t.ID), Kind: string(iot.KindTenant), ID: string(t.ID), From: sqlkit.Time(at), Until: rev, Doc: old}); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE tenant SET doc = ?, rev_at = ?, rev_by = ?, rev_set = ? WHERE id = ?`, string(doc), rev.At.UnixMilli(), rev.By, rev.Set, string(t.ID))
+		return err
+	})
+}
+
+// Options implements tenancy.Store.
+func (s *Store) Options(ctx context.Context, t iot.TenantID, category string) (out []tenancy.Option, err error) {
+	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		var o tenancy.Option
+		err := r.Scan(&o.Category, &o.Key, &o.Value)
+		out = append(out, o)
+		return err
+	}, `SELECT category, key, value FROM tenant_option WHERE tenant = ? AND (category = ? OR ? = '') ORDER BY category, key`, string(t), category, category)
+	return out, err
+}
+
+// PutOptions implements tenancy.Store.
+func (s *Store) PutOptions(ctx context.Context, t iot.TenantID, options []tenancy.Option, rev sqlkit.Revision) error {
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		for _, o := range options {
+			if err := supersede(ctx, tx, t, o.OptionKey, false, rev); err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			_, err := tx.Exec(ctx, `INSERT INTO tenant_option (tenant, category, key, value, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?,?)
+				ON CONFLICT (tenant, category, key) DO UPDATE SET value = excluded.value, rev_at = excluded.rev_at, rev_by = excluded.rev_by, rev_set = excluded.rev_set`,
+				string(t), o.Category, o.Key, o.Value, rev.At.UnixMilli(), rev.By, rev.Set)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// DeleteOption implements tenancy.Store.
+func (s *Store) DeleteOption(ctx context.Context, t iot.TenantID, key tenancy.OptionKey, rev sqlkit.Revision) error {
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if err := supersede(ctx, tx, t, key, true, rev); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`, string(t), key.Category, key.Key)
+		return err
+	})
+}
+
+func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key tenancy.OptionKey, deleted bool, rev sqlkit.Revision) error {
+	var value string
+	var at int64
+	err := tx.QueryRow(ctx, `SELECT value, rev_at FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`+tx.ForUpdate(), string(t), key.Category, key.Key).Scan(&value, &at)
+	if err != nil {
+		return err
+	}
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindOption), ID: key.Category + "/" + key.Key, From: sqlkit.Time(at), Until: rev, Deleted: deleted, Doc: iot.AppendText(nil, value)})
+}

@@ -1,0 +1,202 @@
+// Package accesssql is the SQL driver of security/access: users, global roles and sessions, on SQLite and PostgreSQL.
+package accesssql
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store implements access.Store and access.SessionStore.
+type Store struct{ db *sqlkit.DB }
+
+var (
+	_ access.Store        = (*Store)(nil)
+	_ access.SessionStore = (*Store)(nil)
+)
+
+// New brings the tables up to date.
+func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
+	return &Store{db}, db.Migrate(ctx, "access", migrations)
+}
+
+// User implements access.Store.
+func (s *Store) User(ctx context.Context, t iot.TenantID, name iot.UserName) (access.User, error) {
+	return scanUser(s.db.QueryRow(ctx, `SELECT doc, rev_at FROM account WHERE tenant = ? AND (name = ? OR (display = ? AND display <> ''))
+		ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END LIMIT 1`, string(t), string(name), string(name), string(name)))
+}
+
+func scanUser(r interface{ Scan(...any) error }) (u access.User, err error) {
+	var doc []byte
+	var at int64
+	if err = r.Scan(&doc, &at); err != nil {
+		return u, err
+	}
+	err = json.Unmarshal(doc, &u)
+	u.Changed = sqlkit.Time(at)
+	return u, err
+}
+
+// Users implements access.Store.
+func (s *Store) Users(ctx context.Context, t iot.TenantID, q access.UserQuery) ([]access.User, int, error) {
+	where := []string{"tenant = ?", "device = ?"}
+	args := []any{string(t), sqlkit.Bool(q.OnlyDevices)}
+	like := func(pattern string) {
+		where = append(where, `lower_name LIKE ? ESCAPE '\'`)
+		args = append(args, pattern)
+	}
+	if q.Prefix != "" {
+		like(sqlkit.EscapeLike(strings.ToLower(q.Prefix)) + "%")
+	}
+	if q.Contains != "" {
+		like("%" + sqlkit.EscapeLike(strings.ToLower(q.Contains)) + "%")
+	}
+	if len(q.Groups) > 0 {
+		where = append(where, `EXISTS (SELECT 1 FROM account_group g WHERE g.tenant = account.tenant AND g.account = account.name AND g.grp IN `+sqlkit.In(len(q.Groups))+`)`)
+		for _, g := range q.Groups {
+			args = append(args, g)
+		}
+	}
+	cond := ` FROM account WHERE ` + strings.Join(where, " AND ")
+	var total int
+	if err := s.db.QueryRow(ctx, `SELECT count(*)`+cond, args...).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	var out []access.User
+	err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		u, err := scanUser(r)
+		out = append(out, u)
+		return err
+	}, `SELECT doc, rev_at`+cond+` ORDER BY name LIMIT ? OFFSET ?`, append(args, q.Limit, q.Offset)...)
+	return out, total, err
+}
+
+// PutUser implements access.Store.
+func (s *Store) PutUser(ctx context.Context, t iot.TenantID, u access.User, create bool, rev sqlkit.Revision) error {
+	doc, err := json.Marshal(u)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if create {
+			_, err = tx.Exec(ctx, `INSERT INTO account (tenant, name, lower_name, display, device, doc, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?)`,
+				string(t), string(u.Name), strings.ToLower(string(u.Name)), u.DisplayName, sqlkit.Bool(u.Name.IsDevice()), string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
+		} else {
+			if err = s.supersede(ctx, tx, t, iot.KindUser, string(u.Name), false, rev); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `UPDATE account SET display = ?, doc = ?, rev_at = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND name = ?`,
+				u.DisplayName, string(doc), rev.At.UnixMilli(), rev.By, rev.Set, string(t), string(u.Name))
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM account_group WHERE tenant = ? AND account = ?`, string(t), string(u.Name)); err != nil {
+			return err
+		}
+		for _, g := range u.Groups {
+			if _, err := tx.Exec(ctx, `INSERT INTO account_group (tenant, account, grp) VALUES (?,?,?)`, string(t), string(u.Name), g); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// supersede moves the current version of a user or group into history; sql.ErrNoRows if there is none.
+func (s *Store) supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, kind iot.Kind, id string, deleted bool, rev sqlkit.Revision) error {
+	q, key := `SELECT doc, rev_at FROM account WHERE tenant = ? AND name = ?`, any(id)
+	if kind == iot.KindGroup {
+		q = `SELECT doc, rev_at FROM global_role WHERE tenant = ? AND id = ?`
+		n, err := strconv.ParseInt(id, 10, 64)
+		if err != nil {
+			return err
+		}
+		key = n
+	}
+	var doc []byte
+	var at int64
+	if err := tx.QueryRow(ctx, q+tx.ForUpdate(), string(t), key).Scan(&doc, &at); err != nil {
+		return err
+	}
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(kind), ID: id, From: sqlkit.Time(at), Until: rev, Deleted: deleted, Doc: doc})
+}
+
+// DeleteUser implements access.Store.
+func (s *Store) DeleteUser(ctx context.Context, t iot.TenantID, name iot.UserName, rev sqlkit.Revision) error {
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if err := s.supersede(ctx, tx, t, iot.KindUser, string(name), true, rev); err != nil {
+			return err
+		}
+		for _, q := range []string{`DELETE FROM account WHERE tenant = ? AND name = ?`, `DELETE FROM account_group WHERE tenant = ? AND account = ?`, `DELETE FROM session WHERE tenant = ? AND account = ?`} {
+			if _, err := tx.Exec(ctx, q, string(t), string(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Groups implements access.Store.
+func (s *Store) Groups(ctx context.Context, t iot.TenantID) ([]access.Group, error) {
+	var out []access.Group
+	err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		var g access.Group
+		var doc []byte
+		var at int64
+		if err := r.Scan(&doc, &at); err != nil {
+			return err
+		}
+		err := json.Unmarshal(doc, &g)
+		g.Changed = sqlkit.Time(at)
+		out = append(out, g)
+		return err
+	}, `SELECT doc, rev_at FROM global_role WHERE tenant = ? ORDER BY id`, string(t))
+	return out, err
+}
+
+// PutGroup implements access.Store.
+func (s *Store) PutGroup(ctx context.Context, t iot.TenantID, g access.Group, create bool, rev sqlkit.Revision) error {
+	doc, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if create {
+			_, err := tx.Exec(ctx, `INSERT INTO global_role (tenant, id, name, doc, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?,?)`,
+				string(t), g.ID, g.Name, string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
+			return err
+		}
+		if err := s.supersede(ctx, tx, t, iot.KindGroup, strconv.FormatInt(g.ID, 10), false, rev); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE global_role SET name = ?, doc = ?, rev_at = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND id = ?`,
+			g.Name, string(doc), rev.At.UnixMilli(), rev.By, rev.Set, string(t), g.ID)
+		return err
+	})
+}
+
+// DeleteGroup implements access.Store.
+func (s *Store) DeleteGroup(ctx context.Context, t iot.TenantID, id int64, rev sqlkit.Revision) error {
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if err := s.supersede(ctx, tx, t, iot.KindGroup, strconv.FormatInt(id, 10), true, rev); err != nil {
+			return err
+		}
+		// Members keep the id in their documents; ids are never used again, so that it grants nothing.
+		if _, err := tx.Exec(ctx, `DELETE FROM account_group WHERE tenant = ? AND grp = ?`, string(t), id); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM global_role WHERE tenant = ? AND id = ?`, string(t), id)
+		return err
+	})
+}
