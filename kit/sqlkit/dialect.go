@@ -53,9 +53,9 @@ func (d Dialect) rewrite(query string) string {
 // types are the names that a migration may use for what the engines call differently.
 func (d Dialect) types() map[string]string {
 	if d == Postgres {
-		return map[string]string{"JSON": "JSONB", "Bytes": "BYTEA", "Doc": "JSONB GENERATED ALWAYS AS (doc::jsonb) STORED", "NoRowID": "", "Serial": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "Binary": ` COLLATE "C"`}
+		return map[string]string{"JSON": "JSONB", "Bytes": "BYTEA", "Doc": "JSONB GENERATED ALWAYS AS (doc::jsonb) STORED", "NoRowID": "", "Postgres": "yes", "Serial": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "Binary": ` COLLATE "C"`}
 	}
-	return map[string]string{"JSON": "BLOB", "Bytes": "BLOB", "Doc": "BLOB GENERATED ALWAYS AS (jsonb(doc)) STORED", "NoRowID": "WITHOUT ROWID", "Serial": "INTEGER PRIMARY KEY AUTOINCREMENT", "Binary": ""}
+	return map[string]string{"JSON": "BLOB", "Bytes": "BLOB", "Doc": "BLOB GENERATED ALWAYS AS (jsonb(doc)) STORED", "NoRowID": "WITHOUT ROWID", "Postgres": "", "Serial": "INTEGER PRIMARY KEY AUTOINCREMENT", "Binary": ""}
 }
 
 // Quote returns s as an SQL string literal, for the rare places where a parameter is not possible.

@@ -1,0 +1,274 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// ErrCycle says that a relation would make an object its own ancestor.
+var ErrCycle = errors.New("an object cannot be below itself")
+
+// Deps is what Registry needs.
+type Deps struct {
+	Store  Driver
+	Policy *access.Policy
+	Audit  access.Auditor
+	Bus    *bus.Bus
+	Clock  clock.Clock
+	Log    *slog.Logger
+}
+
+// Registry is the face. It is safe for concurrent use.
+type Registry struct {
+	d      Deps
+	owners *otter.Cache[ownerKey, Source]
+	names  *otter.Cache[nameKey, iot.ID]
+	stop   func()
+}
+
+type ownerKey struct {
+	t  iot.TenantID
+	id iot.ID
+}
+
+type nameKey struct {
+	t          iot.TenantID
+	typ, value string
+}
+
+// Limits on what one request may create or change.
+const (
+	MaxBulk     = 50
+	maxName     = 16 << 10
+	cacheSize   = 200_000
+	cacheTTL    = 10 * time.Minute // a bound on how long a fact that the bus lost stays unknown
+	maxExternal = 1000
+)
+
+// NewRegistry returns the face.
+func NewRegistry(d Deps) (*Registry, error) {
+	r := &Registry{d: d}
+	r.owners = otter.Must(&otter.Options[ownerKey, Source]{MaximumSize: cacheSize, ExpiryCalculator: otter.ExpiryWriting[ownerKey, Source](cacheTTL)})
+	r.names = otter.Must(&otter.Options[nameKey, iot.ID]{MaximumSize: cacheSize, ExpiryCalculator: otter.ExpiryWriting[nameKey, iot.ID](cacheTTL)})
+	var err error
+	r.stop, err = d.Bus.Subscribe(bus.All("inventory", ">"), func(t iot.TenantID, _ string, data []byte) {
+		var c Change
+		if json.Unmarshal(data, &c) == nil {
+			r.forget(t, c.Object.ID, c.Action == iot.Deleted)
+		}
+	})
+	return r, err
+}
+
+// Close ends the subscription to changes.
+func (r *Registry) Close() { r.stop() }
+
+// Change is what is published when an object is created, updated or deleted. Of a deleted object only the id is set.
+type Change struct {
+	Action iot.Action
+	Object Object
+}
+
+func (r *Registry) publish(t iot.TenantID, a iot.Action, o Object) {
+	r.forget(t, o.ID, a == iot.Deleted)
+	data, err := json.Marshal(Change{a, o})
+	if err != nil {
+		r.d.Log.Error("encode change", "tenant", t, "err", err)
+		return
+	}
+	r.d.Bus.Publish(bus.Subject(t, "inventory", string(a), o.ID.String()), data)
+}
+
+func (r *Registry) forget(t iot.TenantID, id iot.ID, names bool) {
+	r.owners.Invalidate(ownerKey{t, id})
+	if names {
+		r.names.InvalidateAll()
+	}
+}
+
+func (r *Registry) revision(p iot.Principal) sqlkit.Revision {
+	return sqlkit.Revision{At: r.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
+}
+
+// Source is what others must know of an object to decide about its data.
+type Source struct {
+	ID          iot.ID
+	Name        string
+	Owner       iot.UserName
+	Global      bool
+	Device      bool
+	Agent       bool
+	Maintenance bool // its alarms are dropped
+	Monitored   bool // has a required interval
+}
+
+// Access returns the source as the policy sees it.
+func (s Source) Access() access.Object {
+	return access.Object{ID: s.ID, Owner: s.Owner, Global: s.Global}
+}
+
+// Source returns what others must know of an object, from a cache. It makes no decision. A fault of kind NotFound if there is none.
+func (r *Registry) Source(ctx context.Context, t iot.TenantID, id iot.ID) (Source, error) {
+	return r.owners.Get(ctx, ownerKey{t, id}, otter.LoaderFunc[ownerKey, Source](func(ctx context.Context, k ownerKey) (Source, error) {
+		objects, err := r.d.Store.Get(ctx, k.t, k.id)
+		if err != nil {
+			return Source{}, classify("registry.Source", err)
+		}
+		if len(objects) == 0 {
+			return Source{}, notFound("registry.Source", k.id)
+		}
+		return sourceOf(objects[0]), nil
+	}))
+}
+
+func sourceOf(o Object) Source {
+	s := Source{ID: o.ID, Name: o.Name, Owner: o.Owner, Global: o.Fragments.Has(iot.FragmentGlobal), Device: o.Fragments.Has(iot.FragmentIsDevice),
+		Agent: o.Fragments.Has(iot.FragmentAgent)}
+	if interval, ok := RequiredInterval(o.Fragments); ok {
+		s.Monitored, s.Maintenance = true, interval <= 0
+	}
+	return s
+}
+
+// RequiredInterval returns the interval in minutes within which a device must be heard of. ok is false if it is not monitored.
+func RequiredInterval(d iot.Doc) (minutes int, ok bool) {
+	var v struct {
+		Interval *json.Number `json:"responseInterval"`
+	}
+	if raw := d.Get(iot.FragmentRequiredAvailability); raw == nil || json.Unmarshal(raw, &v) != nil || v.Interval == nil {
+		return 0, false
+	}
+	f, err := v.Interval.Float64()
+	if err != nil {
+		return 0, false
+	}
+	return int(min(max(f, -32768), 32767)), true // c8y: clamped to 16 bits
+}
+
+func notFound(op fault.Op, id iot.ID) error {
+	return fault.E(op, fault.NotFound, fault.Subject(id.String()), "Finding device data from database failed : No managedObject for id '"+id.String()+"'!")
+}
+
+func classify(op fault.Op, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return fault.E(op, fault.NotFound, err)
+	case sqlkit.IsUnique(err):
+		return fault.E(op, fault.Exists, err)
+	case sqlkit.IsFull(err):
+		return fault.E(op, fault.Full, err)
+	case errors.Is(err, sqlkit.ErrClosed):
+		return fault.E(op, fault.Unavailable, err)
+	case errors.Is(err, ErrCycle):
+		return fault.E(op, fault.Invalid, err, ErrCycle.Error())
+	}
+	return fault.E(op, err)
+}
+
+// Get returns one object.
+func (r *Registry) Get(ctx context.Context, p iot.Principal, id iot.ID) (Object, error) {
+	const op = fault.Op("registry.Get")
+	objects, err := r.d.Store.Get(ctx, p.Tenant, id)
+	if err != nil {
+		return Object{}, classify(op, err)
+	}
+	if len(objects) == 0 {
+		return Object{}, notFound(op, id)
+	}
+	o := objects[0]
+	if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Read, sourceOf(o).Access()); err != nil {
+		return Object{}, err
+	}
+	return o, nil
+}
+
+// List returns a page of what p may read, and the number of all of it if q.Count.
+func (r *Registry) List(ctx context.Context, p iot.Principal, q Query) ([]Object, int, error) {
+	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject)
+	if err != nil {
+		return nil, 0, err
+	}
+	objects, n, err := r.d.Store.List(ctx, p.Tenant, scope, q)
+	return objects, n, classify("registry.List", err)
+}
+
+// standard are the members of a representation that are no fragments.
+var standard = []string{"id", "self", "type", "name", "owner", "creationTime", "lastUpdated", "childDevices", "childAssets", "childAdditions",
+	"deviceParents", "assetParents", "additionParents", "externalIds", iot.FragmentAvailability, iot.FragmentConnection, iot.FragmentActiveAlarms,
+	"c8y_LatestMeasurements", "c8y_PreviousMeasurements"}
+
+// Draft is what a client sends to create or change an object.
+type Draft struct {
+	Type, Name, Owner *string // nil: not given
+	Fragments         iot.Doc // may hold nulls
+	ExternalIDs       []iot.ExternalID
+}
+
+// DraftOf reads a document. Members that the server keeps itself are ignored.
+func DraftOf(d iot.Doc) (Draft, error) {
+	const op = fault.Op("registry.Draft")
+	var out Draft
+	for _, f := range []struct {
+		name string
+		to   **string
+	}{{"type", &out.Type}, {"name", &out.Name}, {"owner", &out.Owner}} {
+		raw := d.Get(f.name)
+		if raw == nil {
+			continue
+		}
+		if iot.IsNull(raw) {
+			empty := ""
+			*f.to = &empty
+			continue
+		}
+		s, ok := iot.RawText(raw)
+		if !ok {
+			return out, fault.Errorf(op, fault.Invalid, "%s must be a string", f.name)
+		}
+		if len(s) > maxName {
+			return out, fault.Errorf(op, fault.Invalid, "%s must not be longer than %d bytes", f.name, maxName)
+		}
+		*f.to = &s
+	}
+	out.Fragments = d.Without(standard...)
+	for _, m := range out.Fragments {
+		if err := ValidFragment(m.Name); err != nil {
+			return out, fault.E(op, err)
+		}
+	}
+	if raw := d.Get("externalIds"); raw != nil {
+		var ids []struct{ Type, ExternalID string }
+		if err := json.Unmarshal(raw, &ids); err != nil {
+			return out, fault.E(op, fault.Invalid, "externalIds must be a list of {type, externalId}")
+		}
+		for _, x := range ids {
+			out.ExternalIDs = append(out.ExternalIDs, iot.ExternalID{Type: x.Type, Value: x.ExternalID})
+		}
+	}
+	return out, nil
+}
+
+// ValidFragment enforces the rules on names of fragments. The slash is allowed: agents build names from file paths.
+func ValidFragment(name string) error {
+	if name == "" || len(name) > 256 || strings.ContainsAny(name, " \t\r\n.,*[]()@$'\"") {
+		return fault.Errorf("registry.ValidFragment", fault.Invalid, "the fragment name %.40q must not be empty, longer than 256 bytes or contain white space or any of . , * [ ] ( ) @ $ ' \"", name)
+	}
+	return nil
+}

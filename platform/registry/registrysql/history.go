@@ -1,0 +1,34 @@
+package registrysql
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/platform/registry"
+)
+
+func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old iot.ManagedObject, rev sqlkit.Revision, deleted bool) error {
+	doc, err := json.Marshal(old)
+	if err != nil {
+		return err
+	}
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindManagedObject), ID: old.ID.String(), From: old.LastUpdated, Until: rev, Deleted: deleted, Doc: doc})
+}
+
+// History implements registry.Store.
+func (s *Store) History(ctx context.Context, t iot.TenantID, id iot.ID) ([]registry.Version, error) {
+	rows, err := s.db.History(ctx, string(t), string(iot.KindManagedObject), id.String())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]registry.Version, len(rows))
+	for i, r := range rows {
+		out[i] = registry.Version{From: r.From, Until: r.Until, Deleted: r.Deleted}
+		if err := json.Unmarshal(r.Doc, &out[i].Object); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,257 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// Link hangs children below a parent; those that hang there already are left alone. Who owns the child may link it under any parent.
+func (r *Registry) Link(ctx context.Context, p iot.Principal, parent iot.ID, kind iot.ChildKind, children []iot.ID) error {
+	const op = fault.Op("registry.Link")
+	for _, c := range children {
+		child, err := r.Source(ctx, p.Tenant, c)
+		if err != nil {
+			return err
+		}
+		if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, child.Access()); err != nil {
+			return err
+		}
+	}
+	if _, err := r.Source(ctx, p.Tenant, parent); err != nil {
+		return err
+	}
+	added, err := r.d.Store.Link(ctx, p.Tenant, parent, kind, children)
+	if err != nil {
+		return classify(op, err)
+	}
+	if len(added) > 0 {
+		r.touched(ctx, p, parent)
+	}
+	return nil
+}
+
+// Unlink takes children from a parent. It needs the right to change the parent or the child. A fault of kind Invalid if one is no child.
+func (r *Registry) Unlink(ctx context.Context, p iot.Principal, parent iot.ID, kind iot.ChildKind, children []iot.ID) error {
+	const op = fault.Op("registry.Unlink")
+	above, err := r.Source(ctx, p.Tenant, parent)
+	if err != nil {
+		return err
+	}
+	if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, above.Access()); err != nil {
+		for _, c := range children {
+			child, childErr := r.Source(ctx, p.Tenant, c)
+			if childErr != nil || r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, child.Access()) != nil {
+				return err
+			}
+		}
+	}
+	n, err := r.d.Store.Unlink(ctx, p.Tenant, parent, kind, children)
+	if err != nil {
+		return classify(op, err)
+	}
+	if n == 0 && len(children) == 1 {
+		return notChild(op, parent, children[0])
+	}
+	r.touched(ctx, p, parent)
+	return nil
+}
+
+func notChild(op fault.Op, parent, child iot.ID) error {
+	return fault.Errorf(op, fault.Invalid, "managedObject '%s' is not a child of managedObject '%s'", child, parent)
+}
+
+// Child returns one child of a parent. A fault of kind Invalid if it is none.
+func (r *Registry) Child(ctx context.Context, p iot.Principal, parent iot.ID, kind iot.ChildKind, child iot.ID) (Object, error) {
+	const op = fault.Op("registry.Child")
+	if _, err := r.Get(ctx, p, parent); err != nil {
+		return Object{}, err
+	}
+	found, _, err := r.List(ctx, p, Query{Parent: parent, Kind: kind, IDs: []iot.ID{child}, Limit: 1})
+	if err != nil {
+		return Object{}, err
+	}
+	if len(found) == 0 {
+		return Object{}, notChild(op, parent, child)
+	}
+	return found[0], nil
+}
+
+// Neighbours returns the direct relations of objects, to children or to parents. It makes no decision: call it for objects that p was
+// allowed to read.
+func (r *Registry) Neighbours(ctx context.Context, p iot.Principal, ids []iot.ID, parents bool) ([]Relation, error) {
+	rel, err := r.d.Store.Neighbours(ctx, p.Tenant, ids, parents)
+	return rel, classify("registry.Neighbours", err)
+}
+
+// Below returns an object's id and all ids below it through the given kinds. It makes no decision.
+func (r *Registry) Below(ctx context.Context, t iot.TenantID, id iot.ID, kinds ...iot.ChildKind) ([]iot.ID, error) {
+	ids, err := r.d.Store.Descend(ctx, t, id, kinds)
+	return append([]iot.ID{id}, ids...), classify("registry.Below", err)
+}
+
+// Above returns the ids above an object through the given kinds, nearest first. It makes no decision.
+func (r *Registry) Above(ctx context.Context, t iot.TenantID, id iot.ID, kinds ...iot.ChildKind) ([]iot.ID, error) {
+	ids, err := r.d.Store.Ascend(ctx, t, id, kinds)
+	return ids, classify("registry.Above", err)
+}
+
+func validName(x iot.ExternalID) error {
+	const op = fault.Op("registry.Bind")
+	if x.Type == "" || x.Value == "" {
+		return fault.E(op, fault.Invalid, "Following mandatory fields should be included: externalId, type")
+	}
+	if len(x.Type) > maxExternal || len(x.Value) > maxExternal || strings.ContainsAny(x.Type+x.Value, "\r\n\x00") {
+		return fault.Errorf(op, fault.Invalid, "an external id and its type have up to %d characters without line breaks", maxExternal)
+	}
+	return nil
+}
+
+// Bind gives an object an external id.
+func (r *Registry) Bind(ctx context.Context, p iot.Principal, x iot.ExternalID) error {
+	const op = fault.Op("registry.Bind")
+	if err := validName(x); err != nil {
+		return err
+	}
+	if err := r.mayName(ctx, p, x.ID, access.Admin); err != nil {
+		return err
+	}
+	err := r.d.Store.Bind(ctx, p.Tenant, x)
+	if sqlkit.IsUnique(err) {
+		return fault.E(op, fault.Exists, fault.Reason("identity"), err, fmt.Sprintf("External id 'ID [type=%s, value=%s]' is already bound to another global id", x.Type, x.Value))
+	}
+	return classify(op, err)
+}
+
+func (r *Registry) mayName(ctx context.Context, p iot.Principal, id iot.ID, l access.Level) error {
+	s, err := r.Source(ctx, p.Tenant, id)
+	if err != nil {
+		return fault.E(fault.Op("registry.Name"), err)
+	}
+	return r.d.Policy.Check(ctx, p, access.Identity, l, access.Object{ID: s.ID, Owner: s.Owner})
+}
+
+func noName(op fault.Op, typ, value string) error {
+	return fault.E(op, fault.NotFound, fault.Subject(value), fmt.Sprintf("External id not found; external id = ID [type=%s, value=%s]", typ, value))
+}
+
+// Resolve returns the binding of an external id.
+func (r *Registry) Resolve(ctx context.Context, p iot.Principal, typ, value string) (iot.ExternalID, error) {
+	id, err := r.Lookup(ctx, p.Tenant, typ, value)
+	if err != nil {
+		return iot.ExternalID{}, err
+	}
+	x := iot.ExternalID{Type: typ, Value: value, ID: id}
+	return x, r.mayName(ctx, p, id, access.Read)
+}
+
+// Lookup returns the id behind an external id, from a cache. It makes no decision.
+func (r *Registry) Lookup(ctx context.Context, t iot.TenantID, typ, value string) (iot.ID, error) {
+	const op = fault.Op("registry.Lookup")
+	key := nameKey{t, typ, value}
+	if id, ok := r.names.GetIfPresent(key); ok {
+		return id, nil
+	}
+	found, err := r.d.Store.Resolve(ctx, t, []iot.ExternalID{{Type: typ, Value: value}})
+	if err != nil {
+		return 0, classify(op, err)
+	}
+	if len(found) == 0 {
+		return 0, noName(op, typ, value)
+	}
+	r.names.Set(key, found[0].ID)
+	return found[0].ID, nil
+}
+
+// Search returns those of the external ids that exist and that p may read.
+func (r *Registry) Search(ctx context.Context, p iot.Principal, names []iot.ExternalID) ([]iot.ExternalID, error) {
+	found, err := r.d.Store.Resolve(ctx, p.Tenant, names)
+	if err != nil {
+		return nil, classify("registry.Search", err)
+	}
+	out := found[:0]
+	for _, x := range found {
+		if r.mayName(ctx, p, x.ID, access.Read) == nil {
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+// NamesOf returns the external ids of an object.
+func (r *Registry) NamesOf(ctx context.Context, p iot.Principal, id iot.ID) ([]iot.ExternalID, error) {
+	if err := r.mayName(ctx, p, id, access.Read); err != nil {
+		return nil, err
+	}
+	names, err := r.d.Store.NamesOf(ctx, p.Tenant, id)
+	return names, classify("registry.NamesOf", err)
+}
+
+// SerialOf returns the external id by which a device identifies itself, empty if it has none. It makes no decision.
+func (r *Registry) SerialOf(ctx context.Context, t iot.TenantID, id iot.ID) (string, error) {
+	names, err := r.d.Store.NamesOf(ctx, t, id)
+	if err != nil {
+		return "", classify("registry.SerialOf", err)
+	}
+	for _, x := range names {
+		if x.Type == iot.SerialType {
+			return x.Value, nil
+		}
+	}
+	return "", nil
+}
+
+// Unbind removes an external id.
+func (r *Registry) Unbind(ctx context.Context, p iot.Principal, typ, value string) error {
+	const op = fault.Op("registry.Unbind")
+	x, err := r.d.Store.Resolve(ctx, p.Tenant, []iot.ExternalID{{Type: typ, Value: value}})
+	if err != nil {
+		return classify(op, err)
+	}
+	if len(x) == 0 {
+		return noName(op, typ, value)
+	}
+	if err := r.mayName(ctx, p, x[0].ID, access.Admin); err != nil {
+		return err
+	}
+	err = classify(op, r.d.Store.Unbind(ctx, p.Tenant, typ, value))
+	if fault.Is(err, fault.NotFound) {
+		return noName(op, typ, value)
+	}
+	r.names.Invalidate(nameKey{p.Tenant, typ, value})
+	var none Object
+	none.ID = x[0].ID
+	r.forgetEverywhere(p.Tenant, none)
+	return err
+}
+
+// forgetEverywhere makes all nodes forget names: an external id moved, which they learn as an update of its object.
+func (r *Registry) forgetEverywhere(t iot.TenantID, o Object) {
+	objects, err := r.d.Store.Get(context.Background(), t, o.ID)
+	if err == nil && len(objects) == 1 {
+		r.names.InvalidateAll()
+		r.publish(t, iot.Updated, objects[0])
+	}
+}
+
+// History returns the superseded versions of an object, oldest first, for who may read it now.
+func (r *Registry) History(ctx context.Context, p iot.Principal, id iot.ID) ([]Version, error) {
+	const op = fault.Op("registry.History")
+	if _, err := r.Get(ctx, p, id); err != nil && !fault.Is(err, fault.NotFound) {
+		return nil, err
+	} else if err != nil { // deleted: only who may read everything may read what was
+		if denied := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Read, access.Object{}); denied != nil {
+			return nil, err
+		}
+	}
+	v, err := r.d.Store.History(ctx, p.Tenant, id)
+	return v, classify(op, err)
+}
+
+var errNoVersion = errors.New("there was no such object at that time")

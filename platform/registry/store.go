@@ -1,0 +1,141 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/platform/registry/query"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// State is what the platform keeps of an object. It is no part of the document and has no history.
+type State struct {
+	LastMessage  time.Time // zero: never heard of
+	Availability string    // AVAILABLE, UNAVAILABLE, MAINTENANCE; empty: not monitored
+	Connection   string    // CONNECTED, DISCONNECTED, MAINTENANCE; empty: never connected
+	Alarms       Counters  // alarms that are not cleared
+	HasAlarms    bool      // an alarm was ever raised
+}
+
+// Counters counts alarms by severity.
+type Counters struct {
+	Critical int64 `json:"critical"`
+	Major    int64 `json:"major"`
+	Minor    int64 `json:"minor"`
+	Warning  int64 `json:"warning"`
+}
+
+// Object is a managed object with its state.
+type Object struct {
+	iot.ManagedObject
+	State State
+}
+
+// New is an object to create, with all that must come into being with it or not at all.
+type New struct {
+	Object      iot.ManagedObject
+	ExternalIDs []iot.ExternalID // ID is filled in
+	Parent      iot.ID           // zero: none
+	Kind        iot.ChildKind    // how it hangs below Parent
+}
+
+// Query selects objects. All conditions must hold. The order is by id unless Query.Order says otherwise.
+type Query struct {
+	query.Query
+	IDs         []iot.ID // any of them; nil: no condition
+	Type        string
+	Fragment    string // top-level fragment that must exist
+	Owner       string
+	Text        string // any token occurs in id, type, name, owner or an external id
+	OnlyDevices bool
+	OnlyRoots   bool          // no parent that is in scope
+	Parent      iot.ID        // children of Parent by Kind, in the order in which they were added
+	ParentOf    iot.ID        // parents of that child by Kind
+	Kind        iot.ChildKind // for Parent and ParentOf
+	Offset      int
+	Limit       int
+	Count       bool // also count all that match
+}
+
+// Store keeps objects, relations and external ids. Errors are raw: a missing row is sql.ErrNoRows, a taken external id satisfies
+// sqlkit.IsUnique. Every method works in one tenant, is atomic and durable when it returns, and is safe for concurrent use.
+type Store interface {
+	NextID(ctx context.Context, t iot.TenantID) (iot.ID, error)
+	// Create stores all or nothing. A parent that does not exist is sql.ErrNoRows.
+	Create(ctx context.Context, t iot.TenantID, objects []New, rev sqlkit.Revision) error
+	// Get returns the objects that exist, in the order of ids.
+	Get(ctx context.Context, t iot.TenantID, ids ...iot.ID) ([]Object, error)
+	// List returns a page of what is in scope, and the number of all of it if q.Count.
+	List(ctx context.Context, t iot.TenantID, scope access.Scope, q Query) ([]Object, int, error)
+	// Update replaces an object by what change makes of it. If change returns the object unchanged in type, name, owner and fragments,
+	// nothing is stored and written is false. change may run more than once.
+	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error)) (o Object, written bool, err error)
+	// Delete removes objects with their relations and external ids; those that do not exist are skipped. It returns the removed.
+	Delete(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision) ([]iot.ManagedObject, error)
+	// History returns the superseded versions, oldest first.
+	History(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version, error)
+}
+
+// Version is a superseded version of an object.
+type Version struct {
+	Object  iot.ManagedObject
+	From    time.Time
+	Until   sqlkit.Revision
+	Deleted bool
+}
+
+// Relations keeps which object hangs below which. Same rules as Store.
+type Relations interface {
+	// Link adds children; those that are linked already are left alone. It returns those that are new.
+	// A missing object is sql.ErrNoRows; ErrCycle is returned if a child is the parent or above it.
+	Link(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) ([]iot.ID, error)
+	// Unlink removes relations and returns how many there were.
+	Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) (int, error)
+	// Neighbours returns the direct relations of objects: to children, or to parents.
+	Neighbours(ctx context.Context, t iot.TenantID, ids []iot.ID, parents bool) ([]Relation, error)
+	// Descend returns the ids below root through the given kinds, recursively, without root, each once.
+	Descend(ctx context.Context, t iot.TenantID, root iot.ID, kinds []iot.ChildKind) ([]iot.ID, error)
+	// Ascend returns the ids above id through the given kinds, nearest first, without id, each once.
+	Ascend(ctx context.Context, t iot.TenantID, id iot.ID, kinds []iot.ChildKind) ([]iot.ID, error)
+}
+
+// Relation is one object hanging below another one.
+type Relation struct {
+	Parent, Child iot.ID
+	Kind          iot.ChildKind
+	Name          string // of the other end: the child's, or with parents the parent's
+}
+
+// Names keeps external ids. Same rules as Store.
+type Names interface {
+	Bind(ctx context.Context, t iot.TenantID, x iot.ExternalID) error
+	Unbind(ctx context.Context, t iot.TenantID, typ, value string) error
+	Resolve(ctx context.Context, t iot.TenantID, names []iot.ExternalID) ([]iot.ExternalID, error) // those that exist
+	NamesOf(ctx context.Context, t iot.TenantID, id iot.ID) ([]iot.ExternalID, error)
+}
+
+// States keeps what the platform knows of objects. Missing objects are skipped. Same rules as Store.
+type States interface {
+	// Touch records signs of life: it only ever moves LastMessage forward and sets what is not empty.
+	Touch(ctx context.Context, t iot.TenantID, touches map[iot.ID]Touch) error
+	SetAlarms(ctx context.Context, t iot.TenantID, id iot.ID, c Counters) error
+	// Overdue returns monitored objects that were not heard of within their required interval but are not UNAVAILABLE yet, of all tenants.
+	Overdue(ctx context.Context, t iot.TenantID, now time.Time) ([]iot.ID, error)
+}
+
+// Touch is a sign of life of an object.
+type Touch struct {
+	LastMessage  time.Time
+	Availability string // empty: as it is
+	Connection   string // empty: as it is
+}
+
+// Driver is all that a driver of the registry does.
+type Driver interface {
+	Store
+	Relations
+	Names
+	States
+}

@@ -1,0 +1,209 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// Place says below which object a new one is to hang. The zero Place is nowhere.
+type Place struct {
+	Parent iot.ID
+	Kind   iot.ChildKind
+}
+
+// Create creates objects, all or none, owned by p unless the draft names an owner and p may set it.
+func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, drafts ...Draft) ([]Object, error) {
+	const op = fault.Op("registry.Create")
+	if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Create, access.Object{}); err != nil {
+		return nil, err
+	}
+	if len(drafts) == 0 || len(drafts) > MaxBulk {
+		return nil, fault.Errorf(op, fault.Invalid, "between 1 and %d objects can be created at once", MaxBulk)
+	}
+	rev := r.revision(p)
+	news := make([]New, len(drafts))
+	for i, d := range drafts {
+		var err error
+		if news[i], err = r.fresh(ctx, p, d, place, rev.At); err != nil {
+			return nil, fault.E(op, err)
+		}
+	}
+	if err := r.d.Store.Create(ctx, p.Tenant, news, rev); err != nil {
+		if sqlkit.IsUnique(err) {
+			return nil, fault.E(op, fault.Exists, fault.Reason("identity"), err, "External id is already bound to another global id")
+		}
+		return nil, fault.E(op, classify(op, err), "the parent does not exist")
+	}
+	out := make([]Object, len(news))
+	for i, n := range news {
+		out[i] = Object{ManagedObject: n.Object}
+		r.publish(p.Tenant, iot.Created, out[i])
+	}
+	if place.Parent != 0 {
+		r.touched(ctx, p, place.Parent)
+	}
+	return out, nil
+}
+
+func (r *Registry) fresh(ctx context.Context, p iot.Principal, d Draft, place Place, now time.Time) (New, error) {
+	id, err := r.d.Store.NextID(ctx, p.Tenant)
+	if err != nil {
+		return New{}, classify("registry.Create", err)
+	}
+	o := iot.ManagedObject{ID: id, Owner: p.User, CreationTime: now, LastUpdated: now, Fragments: d.Fragments.WithoutNulls()}
+	if d.Type != nil {
+		o.Type = *d.Type
+	}
+	if d.Name != nil {
+		o.Name = *d.Name
+	}
+	if d.Owner != nil && *d.Owner != "" && r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, access.Object{}) == nil {
+		o.Owner = iot.UserName(*d.Owner)
+	}
+	n := New{Object: o, Parent: place.Parent, Kind: place.Kind}
+	for _, x := range d.ExternalIDs {
+		if err := validName(x); err != nil {
+			return n, err
+		}
+		x.ID = id
+		n.ExternalIDs = append(n.ExternalIDs, x)
+	}
+	return n, nil
+}
+
+// Patch changes an object: members that are given replace the whole member, null removes it, the rest stays. A patch without any
+// member is a sign of life and nothing else.
+func (r *Registry) Patch(ctx context.Context, p iot.Principal, id iot.ID, d Draft) (Object, error) {
+	return r.Modify(ctx, p, id, func(o iot.ManagedObject) (iot.ManagedObject, error) {
+		if d.Type != nil {
+			o.Type = *d.Type
+		}
+		if d.Name != nil {
+			o.Name = *d.Name
+		}
+		if d.Owner != nil {
+			o.Owner = iot.UserName(*d.Owner)
+		}
+		o.Fragments = o.Fragments.Merge(d.Fragments)
+		return o, nil
+	})
+}
+
+// Modify replaces an object by what change makes of it, atomically. change may run more than once and must have no other effect.
+// Changing the owner needs the permission, not ownership.
+func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (Object, error) {
+	const op = fault.Op("registry.Modify")
+	rev := r.revision(p)
+	o, written, err := r.d.Store.Update(ctx, p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
+		if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Update, sourceOf(Object{ManagedObject: old}).Access()); err != nil {
+			return old, err
+		}
+		next, err := change(old)
+		if err != nil {
+			return old, err
+		}
+		if next.Owner != old.Owner {
+			if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, access.Object{}); err != nil {
+				return old, err
+			}
+		}
+		return next, nil
+	})
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return o, err
+	}
+	if err != nil {
+		err = classify(op, err)
+		if fault.Is(err, fault.NotFound) {
+			err = notFound(op, id)
+		}
+		return o, err
+	}
+	if written {
+		r.publish(p.Tenant, iot.Updated, o)
+	}
+	return o, nil
+}
+
+// touched marks an object as updated because a relation of it changed, and publishes it.
+func (r *Registry) touched(ctx context.Context, p iot.Principal, id iot.ID) {
+	objects, err := r.d.Store.Get(ctx, p.Tenant, id)
+	if err == nil && len(objects) == 1 {
+		r.publish(p.Tenant, iot.Updated, objects[0])
+	}
+}
+
+// DeleteOptions says what goes with an object.
+type DeleteOptions struct {
+	Cascade bool // groups: devices in them; devices: child devices
+	Force   bool // the whole hierarchy below, of whatever type
+}
+
+// Delete removes an object and what goes with it. Sub-groups always go with their group. It returns the removed objects.
+func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt DeleteOptions) ([]iot.ManagedObject, error) {
+	const op = fault.Op("registry.Delete")
+	objects, err := r.d.Store.Get(ctx, p.Tenant, id)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	if len(objects) == 0 {
+		return nil, notFound(op, id)
+	}
+	ids, err := r.doomed(ctx, p.Tenant, objects[0], opt)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	all, err := r.d.Store.Get(ctx, p.Tenant, ids...)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	for _, o := range all {
+		if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Update, sourceOf(o).Access()); err != nil {
+			return nil, err
+		}
+	}
+	removed, err := r.d.Store.Delete(ctx, p.Tenant, ids, r.revision(p))
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	for _, o := range removed {
+		r.publish(p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: o.ID}})
+		r.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Inventory", Activity: "Managed object deleted", Text: "Managed object '" + o.ID.String() + "' (" + o.Name + ") deleted", Source: o.ID})
+	}
+	return removed, nil
+}
+
+// doomed returns the ids that go with o, o first.
+func (r *Registry) doomed(ctx context.Context, t iot.TenantID, o Object, opt DeleteOptions) ([]iot.ID, error) {
+	ids := []iot.ID{o.ID}
+	switch {
+	case opt.Force:
+		below, err := r.d.Store.Descend(ctx, t, o.ID, iot.ChildKinds[:])
+		return append(ids, below...), err
+	case o.Fragments.Has(iot.FragmentIsDeviceGroup):
+		below, err := r.d.Store.Descend(ctx, t, o.ID, []iot.ChildKind{iot.ChildAsset})
+		if err != nil {
+			return nil, err
+		}
+		members, err := r.d.Store.Get(ctx, t, below...)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			if opt.Cascade || m.Fragments.Has(iot.FragmentIsDeviceGroup) {
+				ids = append(ids, m.ID)
+			}
+		}
+	case opt.Cascade:
+		below, err := r.d.Store.Descend(ctx, t, o.ID, []iot.ChildKind{iot.ChildDevice})
+		return append(ids, below...), err
+	}
+	return ids, nil
+}
