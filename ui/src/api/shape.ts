@@ -1,0 +1,156 @@
+// Shapes of the Cumulocity-compatible API, as far as this front reads them.
+
+export type Severity = 'CRITICAL' | 'MAJOR' | 'MINOR' | 'WARNING';
+export type AlarmStatus = 'ACTIVE' | 'ACKNOWLEDGED' | 'CLEARED';
+export type OperationStatus = 'PENDING' | 'EXECUTING' | 'SUCCESSFUL' | 'FAILED';
+export type RealtimeAction = 'CREATE' | 'UPDATE' | 'DELETE';
+
+export const SEVERITIES: readonly Severity[] = ['CRITICAL', 'MAJOR', 'MINOR', 'WARNING'];
+
+export interface Reference {
+  managedObject: Device;
+  self?: string;
+}
+
+/** A device, asset or group of the inventory. */
+export interface Device {
+  id: string;
+  name?: string;
+  type?: string;
+  owner?: string;
+  self?: string;
+  creationTime?: string;
+  lastUpdated?: string;
+  c8y_IsDevice?: object;
+  c8y_IsDeviceGroup?: object;
+  com_cumulocity_model_Agent?: object;
+  c8y_Availability?: { lastMessage?: string; status?: 'AVAILABLE' | 'UNAVAILABLE' | 'MAINTENANCE' };
+  c8y_Connection?: { status?: 'CONNECTED' | 'DISCONNECTED' | 'MAINTENANCE' };
+  c8y_RequiredAvailability?: { responseInterval?: number };
+  c8y_ActiveAlarmsStatus?: { critical?: number; major?: number; minor?: number; warning?: number };
+  c8y_Hardware?: { model?: string; serialNumber?: string; revision?: string };
+  c8y_Firmware?: { name?: string; version?: string };
+  c8y_SupportedOperations?: string[];
+  c8y_Relay?: { relayState?: string };
+  c8y_RelayArray?: string[];
+  c8y_Position?: { lat?: number; lng?: number };
+  assetParents?: { references?: Reference[] };
+  [fragment: string]: unknown;
+}
+
+export interface Source {
+  id: string;
+  name?: string;
+}
+
+export interface Alarm {
+  id: string;
+  source: Source;
+  type: string;
+  text: string;
+  severity: Severity;
+  status: AlarmStatus;
+  time: string;
+  creationTime?: string;
+  firstOccurrenceTime?: string;
+  count?: number;
+}
+
+export interface DeviceEvent {
+  id: string;
+  source: Source;
+  type: string;
+  text: string;
+  time: string;
+  creationTime?: string;
+  [fragment: string]: unknown;
+}
+
+export interface Operation {
+  id: string;
+  deviceId: string;
+  deviceName?: string;
+  status: OperationStatus;
+  creationTime: string;
+  description?: string;
+  failureReason?: string;
+  [fragment: string]: unknown;
+}
+
+export interface Measurement {
+  id?: string;
+  source: Source;
+  time: string;
+  type?: string;
+  [fragment: string]: unknown;
+}
+
+export interface ExternalId {
+  type: string;
+  externalId: string;
+}
+
+export type RegistrationStatus = 'WAITING_FOR_CONNECTION' | 'PENDING_ACCEPTANCE' | 'ACCEPTED' | 'BLOCKED';
+
+export interface Registration {
+  id: string;
+  status: RegistrationStatus;
+  owner?: string;
+  creationTime?: string;
+}
+
+export interface CurrentUser {
+  id: string;
+  userName: string;
+  firstName?: string;
+  lastName?: string;
+  email?: string;
+  shouldResetPassword?: boolean;
+  effectiveRoles?: { id: string; name: string }[];
+}
+
+export interface Group {
+  id: number;
+  name: string;
+  description?: string;
+}
+
+export interface User {
+  id: string;
+  userName: string;
+  displayName?: string;
+  firstName?: string;
+  lastName?: string;
+  email?: string;
+  enabled?: boolean;
+  groups?: { references?: { group: Group }[] };
+}
+
+export interface Tenant {
+  name: string;
+  domainName?: string;
+}
+
+export interface AuditRecord {
+  id: string;
+  time?: string;
+  creationTime?: string;
+  type: string;
+  activity: string;
+  text?: string;
+  user?: string;
+  application?: string;
+  severity?: string;
+  source?: Source;
+  changes?: { attribute: string; newValue?: unknown; previousValue?: unknown }[];
+}
+
+export interface LoginOption {
+  type: string;
+  grantType?: string;
+  userManagementSource?: string;
+  visibleOnLoginPage?: boolean;
+  buttonName?: string;
+  initRequest?: string;
+  tfaStrategy?: string;
+}

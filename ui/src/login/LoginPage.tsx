@@ -1,0 +1,250 @@
+import { Alert, Button, Divider, Group, Loader, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import { IconAlertCircle, IconClock, IconCloudOff, IconLock } from '@tabler/icons-react';
+import { useCallback, useEffect, useRef, useState, type FormEvent } from 'react';
+import { getLoginOptions, logIn, logInOnce } from '../api/tenant';
+import { getCurrentUser } from '../api/user';
+import type { LoginOption } from '../api/shape';
+import { Mark } from '../parts/Mark';
+import { text } from '../text';
+import { leave, oneTimeCode, refusalOf, type Refusal } from './flow';
+import { NewPassword } from './NewPassword';
+
+type Step = { name: 'form' } | { name: 'oneTime' } | { name: 'password'; known?: string; code?: string };
+
+function firstStep(): Step {
+  if (oneTimeCode(location.hash)) return { name: 'oneTime' };
+  return location.hash === '#reset' ? { name: 'password' } : { name: 'form' };
+}
+
+/** Goes on to the app, or to the new-password step when the server asks for it. */
+async function afterLogin(known: string | undefined, code: string | undefined, setStep: (step: Step) => void): Promise<void> {
+  const user = await getCurrentUser();
+  if (user.shouldResetPassword) setStep({ name: 'password', known, code });
+  else leave();
+}
+
+export function LoginPage() {
+  const [step, setStep] = useState<Step>(firstStep);
+  const [options, setOptions] = useState<LoginOption[]>([]);
+  const [refusal, setRefusal] = useState<Refusal>();
+  const started = useRef(false);
+
+  useEffect(() => {
+    if (started.current) return;
+    started.current = true;
+    getLoginOptions().then(setOptions, (error) => setRefusal(refusalOf(error, false)));
+    const code = oneTimeCode(location.hash);
+    if (!code) return;
+    history.replaceState(null, '', location.pathname);
+    logInOnce(code)
+      .then(() => afterLogin(undefined, code, setStep))
+      .catch((error) => {
+        const why = refusalOf(error, false);
+        setRefusal(why.kind === 'wrong' || why.kind === 'server' ? { ...why, message: text.login.oneTimeBad } : why);
+        setStep({ name: 'form' });
+      });
+  }, []);
+
+  return (
+    <div className="login">
+      <Lines />
+      <main className="card login-card">
+        <Group gap="sm" mb="xs">
+          <Mark size={36} />
+          <Text fw={700} fz={22}>
+            {text.app.name}
+          </Text>
+        </Group>
+        <Text c="dimmed" size="sm" mb="lg">
+          {text.login.welcome}
+        </Text>
+        {step.name === 'oneTime' && (
+          <Group role="status">
+            <Loader size="sm" />
+            <Text>{text.login.oneTime}</Text>
+          </Group>
+        )}
+        {step.name === 'form' && <LoginForm options={options} refusal={refusal} setRefusal={setRefusal} setStep={setStep} />}
+        {step.name === 'password' && <NewPassword known={step.known} code={step.code} />}
+      </main>
+    </div>
+  );
+}
+
+interface FormProps {
+  options: LoginOption[];
+  refusal?: Refusal;
+  setRefusal: (refusal: Refusal | undefined) => void;
+  setStep: (step: Step) => void;
+}
+
+function LoginForm({ options, refusal, setRefusal, setStep }: FormProps) {
+  const [user, setUser] = useState('');
+  const [password, setPassword] = useState('');
+  const [tenant, setTenant] = useState('');
+  const [otherTenant, setOtherTenant] = useState(false);
+  const [code, setCode] = useState('');
+  const [wantsCode, setWantsCode] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const wait = useCountdown(refusal?.waitSeconds, () => setRefusal(undefined));
+
+  async function submit(event: FormEvent) {
+    event.preventDefault();
+    setBusy(true);
+    setRefusal(undefined);
+    try {
+      await logIn({ user: user.trim(), password, tenant: otherTenant ? tenant.trim() : undefined, tfaCode: code.trim() });
+      await afterLogin(password, undefined, setStep);
+    } catch (error) {
+      const why = refusalOf(error, wantsCode && code !== '');
+      if (why.kind === 'code') setWantsCode(true);
+      setRefusal(why);
+      setBusy(false);
+    }
+  }
+
+  const external = options.filter((option) => option.type.toUpperCase() === 'OAUTH2' && option.visibleOnLoginPage !== false);
+  return (
+    <form onSubmit={submit}>
+      <Title order={1} className="hidden">
+        {text.login.title}
+      </Title>
+      <Stack gap="sm">
+        {refusal && <RefusalNote refusal={refusal} wait={wait} />}
+        <TextInput
+          label={text.login.user}
+          required
+          withAsterisk={false}
+          autoFocus
+          autoComplete="username"
+          autoCapitalize="none"
+          size="md"
+          data-testid="login-user"
+          value={user}
+          onChange={(event) => setUser(event.currentTarget.value)}
+        />
+        <PasswordInput
+          label={text.login.password}
+          required
+          withAsterisk={false}
+          autoComplete="current-password"
+          size="md"
+          data-testid="login-password"
+          value={password}
+          onChange={(event) => setPassword(event.currentTarget.value)}
+        />
+        {wantsCode && (
+          <TextInput
+            label={text.login.code}
+            autoFocus
+            inputMode="numeric"
+            autoComplete="one-time-code"
+            size="md"
+            value={code}
+            onChange={(event) => setCode(event.currentTarget.value)}
+          />
+        )}
+        {otherTenant && (
+          <TextInput
+            label={text.login.tenant}
+            autoFocus
+            autoCapitalize="none"
+            size="md"
+            value={tenant}
+            onChange={(event) => setTenant(event.currentTarget.value)}
+          />
+        )}
+        <Button type="submit" size="md" loading={busy} disabled={wait > 0} mt={4} data-testid="login-submit">
+          {text.login.submit}
+        </Button>
+        <Button variant="subtle" size="compact-sm" onClick={() => setOtherTenant(!otherTenant)} aria-expanded={otherTenant}>
+          {otherTenant ? text.login.hideTenant : text.login.showTenant}
+        </Button>
+        {external.length > 0 && <Divider />}
+        {external.map((option) => (
+          <Button
+            key={option.buttonName ?? option.type}
+            component="a"
+            href={option.initRequest ?? '/tenant/oauth?response_type=code'}
+            variant="default"
+            size="md"
+          >
+            {text.login.sso(option.buttonName ?? option.type)}
+          </Button>
+        ))}
+      </Stack>
+    </form>
+  );
+}
+
+const look = {
+  wrong: IconAlertCircle,
+  locked: IconLock,
+  down: IconCloudOff,
+  tooMany: IconClock,
+  code: IconLock,
+  server: IconAlertCircle,
+};
+
+function RefusalNote({ refusal, wait }: { refusal: Refusal; wait: number }) {
+  const Icon = look[refusal.kind];
+  const color = refusal.kind === 'code' ? 'blue' : refusal.kind === 'down' || refusal.kind === 'tooMany' ? 'yellow' : 'red';
+  return (
+    <Alert
+      color={color}
+      icon={<Icon size={18} />}
+      role="alert"
+      data-testid="login-refusal"
+      data-kind={refusal.kind}
+      styles={{ message: { color: 'inherit' } }}
+    >
+      {wait > 0 ? text.login.tooMany(wait) : refusal.message}
+    </Alert>
+  );
+}
+
+/** Seconds left until a refused login may be tried again. */
+function useCountdown(seconds: number | undefined, onEnd: () => void): number {
+  const [left, setLeft] = useState(0);
+  const end = useRef(onEnd);
+  useEffect(() => {
+    end.current = onEnd;
+  });
+  const tick = useCallback((until: number) => Math.max(0, Math.ceil((until - Date.now()) / 1000)), []);
+  useEffect(() => {
+    if (!seconds) {
+      setLeft(0);
+      return undefined;
+    }
+    const until = Date.now() + seconds * 1000;
+    setLeft(seconds);
+    const timer = setInterval(() => {
+      const now = tick(until);
+      setLeft(now);
+      if (now === 0) {
+        clearInterval(timer);
+        end.current();
+      }
+    }, 250);
+    return () => clearInterval(timer);
+  }, [seconds, tick]);
+  return left;
+}
+
+function Lines() {
+  return (
+    <svg className="login-lines" viewBox="0 0 1200 800" preserveAspectRatio="xMidYMid slice" aria-hidden="true">
+      <g fill="none" stroke="currentColor" strokeWidth="2">
+        {[0, 1, 2, 3, 4, 5, 6, 7, 8].map((i) => (
+          <path
+            key={i}
+            d={`M${-60} ${560 - i * 62} C 200 ${380 - i * 66}, 420 ${720 - i * 74}, 660 ${520 - i * 58} S 1060 ${300 - i * 40}, 1280 ${470 - i * 66}`}
+          />
+        ))}
+        {[70, 120, 175, 235].map((r) => (
+          <ellipse key={r} cx="960" cy="640" rx={r * 1.25} ry={r * 0.9} transform="rotate(-14 960 640)" />
+        ))}
+      </g>
+    </svg>
+  );
+}

@@ -1,0 +1,94 @@
+import { Alert, Button, PasswordInput, Stack, Text, Title } from '@mantine/core';
+import { useState, type FormEvent } from 'react';
+import { putOwnPassword } from '../api/user';
+import { text } from '../text';
+import { leave } from './flow';
+
+const SHORTEST = 8;
+
+interface Props {
+  /** The password just typed; asked for again when unknown. */
+  known?: string;
+  /** The one-time code just used; it stands in for the current password. */
+  code?: string;
+}
+
+export function NewPassword({ known, code }: Props) {
+  const [current, setCurrent] = useState('');
+  const [fresh, setFresh] = useState('');
+  const [again, setAgain] = useState('');
+  const [tried, setTried] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<string>();
+  const asksCurrent = known === undefined && code === undefined;
+  const tooShort = fresh.length < SHORTEST;
+  const differ = fresh !== again;
+
+  async function submit(event: FormEvent) {
+    event.preventDefault();
+    setTried(true);
+    if (tooShort || differ) return;
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      await putOwnPassword(asksCurrent ? current : (known ?? code), fresh);
+      leave();
+    } catch (error) {
+      setFailure(error instanceof Error ? error.message : String(error));
+      setBusy(false);
+    }
+  }
+
+  return (
+    <form onSubmit={submit}>
+      <Stack gap="sm">
+        <Title order={1} fz={18}>
+          {text.login.reset}
+        </Title>
+        <Text size="sm" c="dimmed">
+          {code ? text.login.resetOneTimeHint : text.login.resetHint}
+        </Text>
+        {failure && (
+          <Alert color="red" role="alert">
+            {failure}
+          </Alert>
+        )}
+        {asksCurrent && (
+          <PasswordInput
+            label={text.login.current}
+            required
+            withAsterisk={false}
+            autoFocus
+            autoComplete="current-password"
+            value={current}
+            onChange={(e) => setCurrent(e.currentTarget.value)}
+          />
+        )}
+        <PasswordInput
+          label={text.login.fresh}
+          required
+          withAsterisk={false}
+          autoFocus={!asksCurrent}
+          autoComplete="new-password"
+          data-testid="password-new"
+          error={tried && tooShort ? text.login.tooShort : undefined}
+          value={fresh}
+          onChange={(e) => setFresh(e.currentTarget.value)}
+        />
+        <PasswordInput
+          label={text.login.again}
+          required
+          withAsterisk={false}
+          autoComplete="new-password"
+          data-testid="password-again"
+          error={tried && !tooShort && differ ? text.login.differ : undefined}
+          value={again}
+          onChange={(e) => setAgain(e.currentTarget.value)}
+        />
+        <Button type="submit" loading={busy} size="md" mt={4} data-testid="password-submit">
+          {text.login.savePassword}
+        </Button>
+      </Stack>
+    </form>
+  );
+}
