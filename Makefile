@@ -1,0 +1,58 @@
+# The front door. `make run` and `make test` are all that a newcomer needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export GOFLAGS := -buildvcs=false
+export CGO_ENABLED ?= 0
+DATA ?= ./data
+PKGS ?= ./...
+
+.PHONY: help run build ui test unit race lint bench fuzz tls clean prerequisites
+help: ## list what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+run: build ## build and run the platform with its demonstration fleet, data in ./data
+	./bin/isobar demo --data $(DATA)
+
+build: ui ## build bin/isobar
+	go build -o bin/isobar ./cmd/isobar
+
+ui: user/web/dist/isobar/index.html ## build the web front and put it where it is embedded from
+
+UI_SOURCES := $(shell find ui/src ui/public ui/*.json ui/*.ts -type f 2>/dev/null)
+user/web/dist/isobar/index.html: $(UI_SOURCES) ui/node_modules/.installed
+	cd ui && npm run build --silent
+	rm -rf user/web/dist/isobar user/web/dist/login
+	cp -r ui/dist/isobar ui/dist/login user/web/dist/
+	touch $@
+
+ui/node_modules/.installed: ui/package-lock.json
+	cd ui && npm ci --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+prerequisites: ## install the Debian packages that the tests need
+	tools/prerequisites.sh
+
+test: prerequisites build lint ui-test ## install what the tests need and run all of them
+	tools/postgres.sh go test -timeout 15m $(PKGS)
+
+.PHONY: ui-test
+ui-test: ui/node_modules/.installed
+	cd ui && npm test --silent
+
+race: prerequisites build ## run the Go tests under the race detector
+	CGO_ENABLED=1 tools/postgres.sh go test -race -timeout 30m $(PKGS)
+
+lint: ui/node_modules/.installed ## check format and common mistakes
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt is needed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	cd ui && npm run lint --silent
+
+bench: build ## measure, each figure beside a floor of the same run
+	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./compat/bench
+
+FUZZTIME ?= 1m
+fuzz: ## run every fuzz target for FUZZTIME
+	tools/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what was built
+	rm -rf bin ui/dist user/web/dist/isobar user/web/dist/login

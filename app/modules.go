@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/isobar-iot/isobar/kit/service"
+)
+
+// module is one line of the table of what a platform consists of. start builds it from the parts that it needs and returns what stops it,
+// nil if nothing must be done. It does not reach for parts that needs does not name.
+type module struct {
+	name  string
+	tier  string // of the paper, or "kit" for what carries it
+	roles []string
+	needs []string
+	start func(ctx context.Context, p *parts) (stop func(context.Context) error, err error)
+}
+
+// Roles of a process.
+const (
+	roleServer = "server"
+)
+
+// modules is the table, in the order of start. The stop order is the reverse: first no new requests (listeners), then the ways in
+// (broker, realtime), then the components, last what they stand on.
+func modules() []module {
+	server := []string{roleServer}
+	return []module{
+		{"sql", "kit", server, nil, startSQL},
+		{"bus", "kit", server, nil, startBus},
+		{"audit", "security", server, []string{"sql"}, startAudit},
+		{"tenancy", "governance", server, []string{"sql", "bus", "audit"}, startTenancy},
+		{"access", "security", server, []string{"sql", "bus", "audit", "tenancy"}, startAccess},
+		{"registry", "platform", server, []string{"sql", "bus", "audit", "access"}, startRegistry},
+		{"series", "engine", server, nil, startSeries},
+		{"telemetry", "platform", server, []string{"series", "sql", "bus", "registry", "audit", "tenancy"}, startTelemetry},
+		{"devicemgmt", "platform", server, []string{"sql", "bus", "registry", "audit"}, startDeviceManagement},
+		{"identity", "platform", server, []string{"sql", "access", "registry", "audit", "tenancy"}, startIdentity},
+		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "access"}, startConnectivity},
+		{"broker", "platform", server, []string{"connectivity", "identity", "telemetry", "devicemgmt"}, startBroker},
+		{"web", "user", server, nil, startWeb},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "web"}, startREST},
+		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
+		// MQTT before HTTP: whoever finds /readyz good can connect a device.
+		{"mqtt listener", "edge", server, []string{"broker"}, startMQTTListeners},
+		{"http listener", "edge", server, []string{"rest", "realtime", "broker", "web"}, startHTTPListeners},
+	}
+}
+
+// startModules starts the modules of a role in order.
+func startModules(ctx context.Context, g *service.Group, p *parts, role string) error {
+	var started []string
+	for _, m := range modules() {
+		if !slices.Contains(m.roles, role) {
+			continue
+		}
+		for _, need := range m.needs {
+			if !slices.Contains(started, need) {
+				return fmt.Errorf("module %s needs %s, which does not start before it", m.name, need)
+			}
+		}
+		var stop func(context.Context) error
+		err := g.Start(ctx, service.Service{Name: m.name,
+			Start: func(ctx context.Context) (err error) { stop, err = m.start(ctx, p); return err },
+			Stop: func(ctx context.Context) error {
+				if stop == nil {
+					return nil
+				}
+				return stop(ctx)
+			}})
+		if err != nil {
+			return err
+		}
+		started = append(started, m.name)
+	}
+	return nil
+}
+
+func (p *program) modules() *cobra.Command {
+	return &cobra.Command{Use: "modules", Short: "Print what the platform consists of, in the order of start", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "MODULE\tTIER\tROLES\tNEEDS")
+		for _, m := range modules() {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.name, m.tier, strings.Join(m.roles, ","), strings.Join(m.needs, ","))
+		}
+		return w.Flush()
+	}}
+}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isobar-iot/isobar/engine/mqtt"
+	"github.com/isobar-iot/isobar/engine/series"
+	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/kit/blob"
+	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/identity"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
+	"github.com/isobar-iot/isobar/security/audit"
+	"github.com/isobar-iot/isobar/user/web"
+	"github.com/isobar-iot/isobar/wire/bayeux"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
+)
+
+// parts are what the modules of one platform have built so far. A module reads only what it says that it needs.
+type parts struct {
+	conf  Config
+	log   *slog.Logger
+	reg   *prometheus.Registry
+	clock clock.Clock
+	fresh *freshStart // what a first start made, to be shown once
+
+	db            *sqlkit.DB
+	blobs         *blob.Store
+	bus           *bus.Bus
+	series        series.Store
+	sessions      *pebble.DB
+	policy        *access.Policy
+	audit         *audit.Log
+	tenants       *tenancy.Tenants
+	users         *access.Users
+	registry      *registry.Registry
+	telemetry     *telemetry.Telemetry
+	operations    *devicemgmt.Operations
+	registrations *identity.Registrations
+	connectivity  *connectivity.Connectivity
+	broker        *mqtt.Server
+	realtime      *bayeux.Server
+	rest          *c8yrest.Server
+	web           *web.Server
+
+	addrs map[string]string // listeners by name: http, https, mqtt, mqtts
+	ready []readiness
+	fail  func(name string, err error) // reports that a running part died
+}
+
+// readiness is one thing that must work before requests are welcome.
+type readiness struct {
+	name  string
+	check func(context.Context) error
+}
+
+// freshStart holds the passwords that were made up because none was given.
+type freshStart struct{ admin, bootstrap string }

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/isobar-iot/isobar/engine/series/seriespebble"
+	"github.com/isobar-iot/isobar/engine/series/seriessql"
+	"github.com/isobar-iot/isobar/kit/blob"
+	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+)
+
+type stopFunc = func(context.Context) error
+
+func startSQL(ctx context.Context, p *parts) (stopFunc, error) {
+	if err := os.MkdirAll(p.conf.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	var err error
+	if p.conf.Postgres != "" {
+		p.db, err = sqlkit.OpenPostgres(ctx, p.conf.Postgres, p.log)
+	} else {
+		p.db, err = sqlkit.OpenSQLite(ctx, filepath.Join(p.conf.Data, "documents.db"), p.log)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.ready = append(p.ready, readiness{"documents", p.db.Ping})
+	if p.blobs, err = blob.New(ctx, p.db, p.clock); err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return p.db.Close() }, nil
+}
+
+func startBus(_ context.Context, p *parts) (stopFunc, error) {
+	var err error
+	if p.bus, err = bus.Open(bus.Config{URL: p.conf.NATS, Log: p.log, Reg: p.reg}); err != nil {
+		return nil, err
+	}
+	p.ready = append(p.ready, readiness{"bus", p.bus.Ready})
+	return func(context.Context) error { p.bus.Close(); return nil }, nil
+}
+
+func startSeries(ctx context.Context, p *parts) (stopFunc, error) {
+	log := p.log.With("component", "series")
+	var err error
+	if p.conf.Postgres != "" {
+		p.series, err = seriessql.Open(ctx, p.conf.Postgres, seriessql.Options{Registerer: p.reg})
+	} else {
+		p.series, err = seriespebble.Open(filepath.Join(p.conf.Data, "series"), seriespebble.Options{Logger: log, Registerer: p.reg, Clock: p.clock})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return p.series.Close() }, nil
+}
+
+// openSessions opens the store of MQTT sessions. It lies in the data folder also with PostgreSQL: a session belongs to the node that holds
+// its connection until sessions move between nodes.
+func openSessions(p *parts) (*pebble.DB, error) {
+	return pebble.Open(filepath.Join(p.conf.Data, "sessions"), &pebble.Options{Logger: pebbleLog{p.log}, FormatMajorVersion: pebble.FormatNewest})
+}

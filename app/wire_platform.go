@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/isobar-iot/isobar/engine/mqtt"
+	"github.com/isobar-iot/isobar/engine/mqtt/session/sessionpebble"
+	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/devicemgmt/devicemgmtsql"
+	"github.com/isobar-iot/isobar/platform/identity"
+	"github.com/isobar-iot/isobar/platform/identity/identitysql"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/registry/registrysql"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/platform/telemetry/telemetrysql"
+	"github.com/isobar-iot/isobar/wire/c8ymqtt"
+)
+
+func (p *parts) component(name string) *slog.Logger { return p.log.With("component", name) }
+
+func startRegistry(ctx context.Context, p *parts) (stopFunc, error) {
+	store, err := registrysql.New(ctx, p.db)
+	if err != nil {
+		return nil, err
+	}
+	p.registry, err = registry.NewRegistry(registry.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("registry")})
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { p.registry.Close(); return nil }, nil
+}
+
+// option reads a tenant's option for components that know of no tenants.
+func (p *parts) option(ctx context.Context, t iot.TenantID, category, key string) (string, bool) {
+	const none = "\x00"
+	v := p.tenants.Value(ctx, t, tenancy.OptionKey{Category: category, Key: key}, none)
+	return v, v != none
+}
+
+func startTelemetry(ctx context.Context, p *parts) (stopFunc, error) {
+	store, err := telemetrysql.New(ctx, p.db)
+	if err != nil {
+		return nil, err
+	}
+	p.telemetry, err = telemetry.New(telemetry.Deps{Series: p.series, Store: store, Blobs: p.blobs, Registry: p.registry, Policy: p.policy, Audit: p.audit,
+		Bus: p.bus, Clock: p.clock, Log: p.component("telemetry"), Reg: p.reg, Option: p.option})
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { p.telemetry.Close(); return nil }, nil
+}
+
+func startDeviceManagement(ctx context.Context, p *parts) (stopFunc, error) {
+	store, err := devicemgmtsql.New(ctx, p.db)
+	if err != nil {
+		return nil, err
+	}
+	p.operations = devicemgmt.New(devicemgmt.Deps{Store: store, Registry: p.registry, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("devicemgmt")})
+	return nil, nil
+}
+
+func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
+	store, err := identitysql.New(ctx, p.db)
+	if err != nil {
+		return nil, err
+	}
+	p.registrations = identity.New(identity.Deps{Store: store, Users: p.users, Registry: p.registry, Policy: p.policy, Audit: p.audit, Clock: p.clock,
+		Log: p.component("identity"), Option: p.option})
+	return nil, nil
+}
+
+func startConnectivity(_ context.Context, p *parts) (stopFunc, error) {
+	var err error
+	p.connectivity, err = connectivity.New(connectivity.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bus: p.bus,
+		Clock: p.clock, Log: p.component("connectivity"), Reg: p.reg})
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { p.connectivity.Close(); return nil }, nil
+}
+
+func startBroker(_ context.Context, p *parts) (stopFunc, error) {
+	var err error
+	if p.sessions, err = openSessions(p); err != nil {
+		return nil, err
+	}
+	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
+		Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
+	p.broker, err = mqtt.New(mqtt.Config{Gate: gate, Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		err := p.broker.Shutdown(ctx)
+		if closed := p.sessions.Close(); err == nil {
+			err = closed
+		}
+		return err
+	}, nil
+}

@@ -1,0 +1,129 @@
+package connectivity
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// Deps is what Connectivity needs.
+type Deps struct {
+	Users      *access.Users
+	Registry   *registry.Registry
+	Telemetry  *telemetry.Telemetry
+	Operations *devicemgmt.Operations
+	Bus        *bus.Bus
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Reg        prometheus.Registerer
+}
+
+// Connectivity is the face. It is safe for concurrent use.
+type Connectivity struct {
+	d Deps
+
+	mu    sync.RWMutex // guards sinks
+	sinks map[device][]Sink
+
+	presence *presence
+	stop     func()
+}
+
+type device struct {
+	t  iot.TenantID
+	id iot.ID
+}
+
+// Sink takes operations for one connected agent. It must not block.
+type Sink interface {
+	Deliver(op iot.Operation)
+}
+
+// New returns the face, which delivers operations from now on.
+func New(d Deps) (*Connectivity, error) {
+	c := &Connectivity{d: d, sinks: map[device][]Sink{}}
+	c.presence = newPresence(c)
+	var err error
+	c.stop, err = d.Bus.Subscribe(bus.All("operation", string(iot.Created), "*"), c.operation)
+	return c, err
+}
+
+// Close ends deliveries and writes the signs of life that wait.
+func (c *Connectivity) Close() {
+	c.stop()
+	c.presence.close()
+}
+
+func (c *Connectivity) operation(t iot.TenantID, _ string, data []byte) {
+	var change devicemgmt.OperationChange
+	if err := json.Unmarshal(data, &change); err != nil {
+		c.d.Log.Error("decode operation", "tenant", t, "err", err)
+		return
+	}
+	c.mu.RLock()
+	sinks := c.sinks[device{t, change.Operation.Agent}]
+	c.mu.RUnlock()
+	for _, s := range sinks {
+		s.Deliver(change.Operation)
+	}
+}
+
+// Attach sends the operations of an agent that are created from now on to a sink, until the returned function is called.
+func (c *Connectivity) Attach(t iot.TenantID, agent iot.ID, s Sink) (detach func()) {
+	key := device{t, agent}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sinks[key] = append(append([]Sink{}, c.sinks[key]...), s) // readers iterate over the old slice
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var left []Sink
+		for _, x := range c.sinks[key] {
+			if x != s {
+				left = append(left, x)
+			}
+		}
+		if c.sinks[key] = left; len(left) == 0 {
+			delete(c.sinks, key)
+		}
+	})
+}
+
+// Contact says which object a session talks about, and what to create if it does not exist.
+type Contact struct {
+	Serial string
+	Object iot.ManagedObject // type, name and fragments of the object to create
+	Place  registry.Place    // where to hang it
+}
+
+// Ensure returns the id of the object with a serial, creating it if need be; created says whether it did. Of several sessions that meet a
+// new serial at once, one creates it.
+func (c *Connectivity) Ensure(ctx context.Context, p iot.Principal, x Contact) (id iot.ID, created bool, err error) {
+	for range 3 {
+		id, err = c.d.Registry.Lookup(ctx, p.Tenant, iot.SerialType, x.Serial)
+		if !fault.Is(err, fault.NotFound) {
+			return id, false, err
+		}
+		draft := registry.Draft{Type: &x.Object.Type, Name: &x.Object.Name, Fragments: x.Object.Fragments, ExternalIDs: []iot.ExternalID{{Type: iot.SerialType, Value: x.Serial}}}
+		objects, err := c.d.Registry.Create(ctx, p, x.Place, draft)
+		if err == nil {
+			return objects[0].ID, true, nil
+		}
+		if !fault.Is(err, fault.Exists) {
+			return 0, false, err
+		}
+	}
+	return 0, false, err
+}

@@ -1,0 +1,18 @@
+// Package identity is the paper's Device Identity Service: how a device that nobody knows yet comes to an account of its own.
+//
+// An operator announces a device by its id (Request). The device, which holds nothing but the account that all devices share, asks for
+// credentials until it gets them (Credentials); its first question makes the request ready to be accepted. The operator accepts, and the
+// next question is answered, once, with the account "device_<id>". A security token that only the device and its operator know keeps others,
+// who share the same account, from asking in its name.
+//
+// The package owns registrations. Accounts belong to security/access, the device's digital twin to platform/registry: the device creates it
+// itself with its new account.
+//
+// # Invariants
+//
+//   - Ids are unique on the whole platform, not per tenant: the account that all devices share belongs to no tenant, so that the id
+//     alone must lead to the tenant. This is the one table whose key does not start with the tenant.
+//   - Credentials are handed out once. A device that lost them must be registered again; its account is kept and gets a new password.
+//   - Tokens are stored as salted hashes and compared in constant time. Ten wrong ones block a registration; it must be deleted.
+//   - A token that is missing is refused where one is due, but is no attempt: nothing was guessed.
+package identity

@@ -1,0 +1,24 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+)
+
+// Store keeps registrations by their id, which is unique on the platform. Errors are raw: a missing row is sql.ErrNoRows, a taken id
+// satisfies sqlkit.IsUnique. Every method is atomic and durable when it returns, keeps superseded versions, and is safe for concurrent use.
+type Store interface {
+	// Create stores a registration. One of the same id that is Used gives way.
+	Create(ctx context.Context, r Registration, rev sqlkit.Revision) error
+	// Get returns a registration of whichever tenant.
+	Get(ctx context.Context, id string) (Registration, error)
+	// List returns a page of the tenant's registrations that are not Used, by time of creation and id, and the number of all of them.
+	List(ctx context.Context, t iot.TenantID, offset, limit int) ([]Registration, int, error)
+	// Update replaces a registration by what change makes of it, which may run more than once and must have no other effect than on the
+	// variables that it sets anew each time. If it changes nothing, nothing is stored.
+	Update(ctx context.Context, id string, rev sqlkit.Revision, change func(Registration) Registration) (Registration, error)
+	// Delete removes a registration of the tenant.
+	Delete(ctx context.Context, t iot.TenantID, id string, rev sqlkit.Revision) error
+}

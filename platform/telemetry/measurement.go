@@ -1,0 +1,254 @@
+package telemetry
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/isobar-iot/isobar/engine/series"
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// MeasurementQuery selects measurements, oldest first unless Reverse. All conditions must hold, zero values are none.
+type MeasurementQuery struct {
+	Source                 iot.ID
+	Type, Fragment, Series string
+	From, To               time.Time // half-open; equal bounds mean that instant
+	Reverse                bool
+	Offset, Limit          int
+	Count                  bool // also count all that match, which reads all of them
+}
+
+// SeriesQuery asks for the values of series of one source, raw or per bucket. See series.Aggregation.
+type SeriesQuery struct {
+	Source   iot.ID
+	From, To time.Time // as in MeasurementQuery
+	Series   []series.Key
+	Interval series.Interval
+	Reverse  bool
+	Limit    int
+}
+
+func (q MeasurementQuery) query() series.Query {
+	window(&q.From, &q.To)
+	return series.Query{Source: q.Source, From: series.Bound(q.From), To: series.Bound(q.To), Type: q.Type, Fragment: q.Fragment, Series: q.Series,
+		Reverse: q.Reverse}
+}
+
+// Submit hands one measurement, whose writer was authorized already, to the batcher of the process and returns. done is called once, with
+// nil when the measurement is durable and published, from the batcher's goroutine: it must not block. m and what it points to must not
+// change until then; its Seq is set. Submit blocks while the queue is full; if ctx ends meanwhile, done is called at once.
+func (tm *Telemetry) Submit(ctx context.Context, t iot.TenantID, m *iot.Measurement, mode iot.ProcessingMode, done func(error)) {
+	// What no driver takes must not spoil the batch of the others.
+	if err := series.Check([]series.Entry{{Tenant: t, M: m}}); err != nil {
+		done(err)
+		return
+	}
+	tm.batch.submit(ctx, submission{tenant: t, first: m, mode: mode, done: done})
+}
+
+// Record stores measurements, all or none, and returns when they are durable. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
+func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.ProcessingMode, ms []iot.Measurement) ([]iot.Measurement, error) {
+	if len(ms) == 0 {
+		return ms, nil
+	}
+	checked := map[iot.ID]bool{}
+	for i := range ms {
+		if err := tm.acceptable(ctx, p, &ms[i], checked); err != nil {
+			return nil, err
+		}
+	}
+	result := make(chan error, 1)
+	tm.batch.submit(ctx, submission{tenant: p.Tenant, first: &ms[0], rest: ms[1:], mode: mode, done: func(err error) { result <- err }})
+	// Once accepted it is committed whether the client waits or not, and ms must not change before that.
+	if err := <-result; err != nil {
+		return nil, err
+	}
+	return ms, nil
+}
+
+func (tm *Telemetry) acceptable(ctx context.Context, p iot.Principal, m *iot.Measurement, checked map[iot.ID]bool) error {
+	const op = fault.Op("telemetry.Record")
+	err := mandatory(op, unless(m.Source != 0, "source"), unless(!m.Time.IsZero(), "time"), unless(m.Type != "", "type"))
+	if err != nil {
+		return err
+	}
+	if !checked[m.Source] {
+		if _, err := tm.d.Registry.Check(ctx, p, m.Source, access.Measurement, access.Admin); err != nil {
+			return err
+		}
+		checked[m.Source] = true
+	}
+	m.Time, m.Seq = iot.FromMillis(m.Time.UnixMilli()), 0
+	return series.Check([]series.Entry{{Tenant: p.Tenant, M: m}})
+}
+
+// Measurement returns one measurement.
+func (tm *Telemetry) Measurement(ctx context.Context, p iot.Principal, id iot.MeasurementID) (iot.Measurement, error) {
+	m, err := tm.d.Series.Get(ctx, p.Tenant, id)
+	if err != nil {
+		return iot.Measurement{}, noDocument("telemetry.Measurement", "measurement", id.String(), err)
+	}
+	if err := tm.checkSource(ctx, p, m.Source, access.Measurement, access.Read); err != nil {
+		return iot.Measurement{}, err
+	}
+	return m, nil
+}
+
+// Measurements returns a page of what p may read, and the number of all of it if q.Count.
+func (tm *Telemetry) Measurements(ctx context.Context, p iot.Principal, q MeasurementQuery) ([]iot.Measurement, int, error) {
+	scope, err := tm.readable(ctx, p, access.Measurement)
+	if err != nil {
+		return nil, 0, err
+	}
+	sources, err := tm.sources(ctx, p, scope, q.Source)
+	if err != nil {
+		return nil, 0, err
+	}
+	var page []iot.Measurement
+	total, offset := 0, q.Offset
+	if len(sources) > 1 {
+		offset = 0 // the page is cut from what all sources have together
+	}
+	for _, source := range sources {
+		q.Source = source
+		n, err := tm.scan(ctx, p.Tenant, q, offset, q.Limit+q.Offset-offset, &page)
+		if err != nil {
+			return nil, 0, err
+		}
+		total += n
+	}
+	if len(sources) > 1 {
+		page = cut(page, q)
+	}
+	return page, total, nil
+}
+
+// sources returns the sources to scan, where zero stands for all.
+func (tm *Telemetry) sources(ctx context.Context, p iot.Principal, scope access.Scope, source iot.ID) ([]iot.ID, error) {
+	if scope.All {
+		return []iot.ID{source}, nil
+	}
+	if source != 0 {
+		s, err := tm.d.Registry.Source(ctx, p.Tenant, source)
+		switch {
+		case fault.Is(err, fault.NotFound):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case !scope.Allows(access.Object{ID: s.ID, Owner: s.Owner}):
+			return nil, nil
+		}
+		return []iot.ID{source}, nil
+	}
+	return tm.owned(ctx, p)
+}
+
+// scan adds up to limit measurements to page and returns the number of all that match if q.Count.
+func (tm *Telemetry) scan(ctx context.Context, t iot.TenantID, q MeasurementQuery, offset, limit int, page *[]iot.Measurement) (int, error) {
+	sq, n := q.query(), 0
+	if !q.Count {
+		if limit <= 0 {
+			return 0, nil
+		}
+		sq.Offset, sq.Limit, offset = offset, limit, 0
+	}
+	err := tm.d.Series.Scan(ctx, t, sq, func(m *iot.Measurement) bool {
+		if n >= offset && n < offset+limit {
+			*page = append(*page, series.Copy(m))
+		}
+		n++
+		return true
+	})
+	return n, classify("telemetry.Measurements", err)
+}
+
+// cut merges what several sources have and returns the page of it.
+func cut(all []iot.Measurement, q MeasurementQuery) []iot.Measurement {
+	slices.SortFunc(all, func(a, b iot.Measurement) int {
+		c := a.Time.Compare(b.Time)
+		if c == 0 {
+			c = compareIDs(a, b)
+		}
+		if q.Reverse {
+			return -c
+		}
+		return c
+	})
+	all = all[min(q.Offset, len(all)):]
+	return all[:min(q.Limit, len(all))]
+}
+
+// DeleteMeasurements removes what q selects; it must name a source or a bound of time. It needs ROLE_MEASUREMENT_ADMIN, or ownership of
+// the source that it names.
+func (tm *Telemetry) DeleteMeasurements(ctx context.Context, p iot.Principal, q MeasurementQuery) error {
+	const op = fault.Op("telemetry.DeleteMeasurements")
+	if q.Source == 0 && q.From.IsZero() && q.To.IsZero() {
+		return fault.E(op, fault.Invalid, "a deletion must name a source, dateFrom or dateTo")
+	}
+	if _, err := tm.writable(ctx, p, access.Measurement, q.Source); err != nil {
+		return err
+	}
+	return tm.remove(ctx, op, p.Tenant, q.query())
+}
+
+// DeleteMeasurement removes one measurement.
+func (tm *Telemetry) DeleteMeasurement(ctx context.Context, p iot.Principal, id iot.MeasurementID) error {
+	const op = fault.Op("telemetry.DeleteMeasurement")
+	if _, err := tm.d.Series.Get(ctx, p.Tenant, id); err != nil {
+		return noDocument(op, "measurement", id.String(), err)
+	}
+	if err := tm.checkSource(ctx, p, id.Source, access.Measurement, access.Admin); err != nil {
+		return err
+	}
+	return tm.remove(ctx, op, p.Tenant, series.One(id))
+}
+
+// maxNamed is how many deleted measurements a fact names.
+const maxNamed = 1000
+
+func (tm *Telemetry) remove(ctx context.Context, op fault.Op, t iot.TenantID, q series.Query) error {
+	gone := MeasurementBatch{Action: iot.Deleted}
+	first := q
+	first.Limit = maxNamed + 1
+	err := tm.d.Series.Scan(ctx, t, first, func(m *iot.Measurement) bool {
+		gone.Measurements = append(gone.Measurements, iot.Measurement{Source: m.Source, Time: m.Time, Seq: m.Seq})
+		return true
+	})
+	if err != nil || len(gone.Measurements) == 0 {
+		return classify(op, err)
+	}
+	if len(gone.Measurements) > maxNamed {
+		gone.Measurements = nil
+	}
+	if _, err := tm.d.Series.Delete(ctx, t, q); err != nil {
+		return classify(op, err)
+	}
+	tm.d.Bus.Publish(bus.Subject(t, string(iot.KindMeasurement), string(iot.Deleted)), gone.AppendTo(nil))
+	return nil
+}
+
+// Series returns the values of series of one source.
+func (tm *Telemetry) Series(ctx context.Context, p iot.Principal, q SeriesQuery) (series.Chart, error) {
+	if _, err := tm.d.Registry.Check(ctx, p, q.Source, access.Measurement, access.Read); err != nil {
+		return series.Chart{}, err
+	}
+	window(&q.From, &q.To)
+	chart, err := series.Aggregate(ctx, tm.d.Series, p.Tenant, series.Aggregation{Source: q.Source, From: series.Bound(q.From), To: series.Bound(q.To),
+		Series: q.Series, Interval: q.Interval, Reverse: q.Reverse, Limit: q.Limit})
+	return chart, classify("telemetry.Series", err)
+}
+
+// SupportedSeries lists the series that a source has values of, for who may read the object or its measurements.
+func (tm *Telemetry) SupportedSeries(ctx context.Context, p iot.Principal, source iot.ID) ([]series.Info, error) {
+	if _, err := tm.d.Registry.Check(ctx, p, source, access.ManagedObject, access.Read); err != nil {
+		if _, err := tm.d.Registry.Check(ctx, p, source, access.Measurement, access.Read); err != nil {
+			return nil, err
+		}
+	}
+	infos, err := tm.d.Series.Catalog(ctx, p.Tenant, source)
+	return infos, classify("telemetry.SupportedSeries", err)
+}

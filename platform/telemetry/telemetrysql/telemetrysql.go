@@ -1,0 +1,159 @@
+// Package telemetrysql is the SQL driver of platform/telemetry, on SQLite and PostgreSQL.
+//
+// A page of the newest events or alarms of a source, of a type or of a tenant is read off an index. The fragments of events are kept beside
+// them, because neither engine indexes the names of a document's members in the order of time.
+package telemetrysql
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store implements telemetry.Store.
+type Store struct{ db *sqlkit.DB }
+
+var _ telemetry.Store = (*Store)(nil)
+
+// New brings the tables up to date. Those of the registry, which scopes look at, must be there before the first list.
+func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
+	return &Store{db}, db.Migrate(ctx, "telemetry", migrations)
+}
+
+// NextID implements telemetry.Store.
+func (s *Store) NextID(ctx context.Context, t iot.TenantID) (iot.ID, error) {
+	n, err := s.db.NextID(ctx, string(t), "document")
+	return iot.ID(n), err
+}
+
+// builder collects the conditions on the table x.
+type builder struct {
+	dialect sqlkit.Dialect
+	conds   []string
+	args    []any
+}
+
+func (s *Store) builder(t iot.TenantID, scope access.Scope) *builder {
+	b := &builder{dialect: s.db.Dialect}
+	b.where("x.tenant = ?", string(t))
+	if !scope.All {
+		cond, args := scope.SQL("x.tenant", "x.source")
+		b.where(cond, args...)
+	}
+	return b
+}
+
+func (b *builder) where(cond string, args ...any) {
+	b.conds = append(b.conds, cond)
+	b.args = append(b.args, args...)
+}
+
+func (b *builder) sql() string { return " WHERE " + strings.Join(b.conds, " AND ") }
+
+// anyID is the condition that a column holds one of the ids; nil is no condition. However many there are, the text is the same.
+func (b *builder) anyID(column string, ids []iot.ID) {
+	switch {
+	case ids == nil:
+	case len(ids) == 1:
+		b.where(column+" = ?", int64(ids[0]))
+	case b.dialect == sqlkit.Postgres:
+		b.where(column+" = ANY(CAST(? AS BIGINT[]))", "{"+join(ids)+"}")
+	default:
+		b.where(column+" IN (SELECT value FROM json_each(?))", "["+join(ids)+"]")
+	}
+}
+
+func join(ids []iot.ID) string {
+	var out []byte
+	for i, id := range ids {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendUint(out, uint64(id), 10)
+	}
+	return string(out)
+}
+
+func anyText[S ~string](b *builder, column string, texts []S) {
+	if texts == nil {
+		return
+	}
+	args := make([]any, len(texts))
+	for i, s := range texts {
+		args[i] = string(s)
+	}
+	b.where(column+" IN "+sqlkit.In(len(texts)), args...)
+}
+
+// between is the half-open range of a column.
+func (b *builder) between(column string, from, to time.Time) {
+	if !from.IsZero() {
+		b.where(column+" >= ?", ceil(from))
+	}
+	if !to.IsZero() {
+		b.where(column+" < ?", ceil(to))
+	}
+}
+
+// ceil keeps a bound with a fraction of a millisecond exact: stored times have none.
+func ceil(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
+		ms++
+	}
+	return ms
+}
+
+func direction(ascending bool) string {
+	if ascending {
+		return ""
+	}
+	return " DESC"
+}
+
+func history[D any](ctx context.Context, s *Store, t iot.TenantID, kind iot.Kind, id iot.ID) ([]telemetry.Version[D], error) {
+	rows, err := s.db.History(ctx, string(t), string(kind), id.String())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]telemetry.Version[D], len(rows))
+	for i, r := range rows {
+		out[i] = telemetry.Version[D]{From: r.From, Until: r.Until, Deleted: r.Deleted}
+		if err := json.Unmarshal(r.Doc, &out[i].Document); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, kind iot.Kind, id iot.ID, from time.Time, old any, rev sqlkit.Revision, deleted bool) error {
+	doc, err := json.Marshal(old)
+	if err != nil {
+		return err
+	}
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(kind), ID: id.String(), From: from, Until: rev, Deleted: deleted, Doc: doc})
+}
+
+// removeRows deletes the rows with the ids from tables.
+func (s *Store) removeRows(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, ids []iot.ID, tables ...string) error {
+	b := &builder{dialect: s.db.Dialect}
+	b.where("tenant = ?", string(t))
+	b.anyID("id", ids)
+	for _, table := range tables {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+b.sql(), b.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+package bayeux
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// Deps is what Server needs.
+type Deps struct {
+	Bus      *bus.Bus
+	Registry *registry.Registry
+	Policy   *access.Policy
+	// Authenticate finds out who makes a request from its Authorization header, or its login cookie with the XSRF header. Credentials
+	// that a handshake carries itself are put into these headers, so that there is one way in.
+	Authenticate func(*http.Request) (iot.Principal, error)
+	Presence     Presence // may be nil
+	Clock        clock.Clock
+	Log          *slog.Logger
+	Reg          prometheus.Registerer // may be nil
+	// Hold is how long a connect without an advice of the client is held; zero: 50 seconds.
+	Hold time.Duration
+	// Heartbeat is how often a held connection shows that it is alive; zero: 30 seconds.
+	Heartbeat time.Duration
+}
+
+const (
+	// defaultHold stays below the minute after which many proxies close a silent connection.
+	defaultHold      = 50 * time.Second
+	defaultHeartbeat = 30 * time.Second
+	// maxHold bounds what a client may ask for.
+	maxHold       = 10 * time.Minute
+	sweepInterval = 5 * time.Second
+	lookupTimeout = 10 * time.Second
+	// writeTimeout is how long one message may take to a client before the connection is given up.
+	writeTimeout = 30 * time.Second
+	// aboveTTL is how long it may take until a moved device is heard of on the channels of its new parents.
+	aboveTTL  = 5 * time.Second
+	aboveSize = 50_000
+)
+
+// Server is the handler of /notification/realtime, /cep/realtime and /notification/operations. It is safe for concurrent use.
+type Server struct {
+	d        Deps
+	log      *slog.Logger
+	table    *table
+	index    *index
+	presence *presence
+	parents  *otter.Cache[agent, []iot.ID]
+	stops    []func()
+	ctx      context.Context // ends with Close; for work that belongs to no request
+	cancel   context.CancelFunc
+	backlog  atomic.Int64 // bytes in all queues
+	sockets  atomic.Int64
+
+	mu       sync.Mutex // guards closed, suspects and the start of work that Close waits for
+	closed   bool
+	suspects map[iot.TenantID]struct{} // tenants in which users changed
+	work     sync.WaitGroup
+
+	queued  prometheus.Counter
+	dropped prometheus.Counter
+}
+
+// New returns the handler and subscribes it to the bus. Close ends it.
+func New(d Deps) (*Server, error) {
+	if d.Hold <= 0 {
+		d.Hold = defaultHold
+	}
+	if d.Heartbeat <= 0 {
+		d.Heartbeat = defaultHeartbeat
+	}
+	s := &Server{
+		d: d, log: d.Log.With("component", "bayeux"), table: newTable(), index: newIndex(), presence: newPresence(d.Presence), suspects: map[iot.TenantID]struct{}{},
+		parents: otter.Must(&otter.Options[agent, []iot.ID]{MaximumSize: aboveSize, ExpiryCalculator: otter.ExpiryWriting[agent, []iot.ID](aboveTTL)}),
+		queued:  prometheus.NewCounter(prometheus.CounterOpts{Name: "isobar_realtime_queued_messages_total", Help: "Messages put into queues of realtime sessions."}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{Name: "isobar_realtime_dropped_messages_total", Help: "Messages dropped because a realtime session was too slow."}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if d.Reg != nil {
+		d.Reg.MustRegister(s.queued, s.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "isobar_realtime_sessions", Help: "Realtime sessions."},
+			func() float64 { return float64(s.table.len()) }))
+	}
+	if err := s.subscribe(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.start(func() { s.presence.run(s.ctx) })
+	s.start(s.sweepAll)
+	return s, nil
+}
+
+// Close ends all sessions and connections and waits for what serves them.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	for _, stop := range s.stops {
+		stop()
+	}
+	s.table.close()
+	s.cancel()
+	s.work.Wait()
+}
+
+// enter counts a piece of work that Close waits for; it reports false if Close has begun.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.work.Add(1)
+	return true
+}
+
+// start runs work on a goroutine that Close waits for.
+func (s *Server) start(work func()) {
+	if !s.enter() {
+		return
+	}
+	go func() {
+		defer s.work.Done()
+		defer s.recover()
+		work()
+	}()
+}
+
+func (s *Server) recover() {
+	if r := recover(); r != nil {
+		s.log.Error("panic", "err", r)
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		http.Error(w, "the server is closing", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.work.Done()
+	e, ok := endpointOf(r.URL.Path)
+	switch {
+	case !ok:
+		http.NotFound(w, r)
+	case r.Method == http.MethodPost:
+		s.poll(w, r, e)
+	case r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		s.socket(w, r, e)
+	default:
+		w.Header().Set("Allow", "POST, GET")
+		http.Error(w, "send Bayeux messages with POST or over a WebSocket", http.StatusMethodNotAllowed)
+	}
+}
+
+// above returns the ids of the devices and assets above a source, from a cache.
+func (s *Server) above(t iot.TenantID, id iot.ID) []iot.ID {
+	ctx, cancel := context.WithTimeout(s.ctx, lookupTimeout)
+	defer cancel()
+	ids, err := s.parents.Get(ctx, agent{t, id}, otter.LoaderFunc[agent, []iot.ID](func(ctx context.Context, a agent) ([]iot.ID, error) {
+		return s.d.Registry.Above(ctx, a.t, a.id, iot.ChildDevice, iot.ChildAsset)
+	}))
+	if err != nil {
+		s.log.Warn("parents of a source", "tenant", t, "err", err)
+	}
+	return ids
+}

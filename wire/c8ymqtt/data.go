@@ -1,0 +1,161 @@
+package c8ymqtt
+
+import (
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/wire/smartrest"
+)
+
+// executeData runs the commands that change an object, its alarms and its events.
+func (h *handler) executeData(mode iot.ProcessingMode, t target, m smartrest.Message) error {
+	switch m := m.(type) {
+	case smartrest.UpdateObject:
+		return h.patch(t.id, m.Patch)
+	case smartrest.RemoveFragments:
+		return h.patch(t.id, m.Patch())
+	case smartrest.SetServiceStatus:
+		return h.patch(t.id, m.Patch())
+	case smartrest.RequiredAvailability:
+		return h.modify(t.id, m.Patch)
+	case smartrest.Profile:
+		return h.profile(t, m)
+	case smartrest.ReplaceSoftware:
+		return h.software(t, m.Apply)
+	case smartrest.MergeSoftware:
+		return h.software(t, m.Apply)
+	case smartrest.RemoveSoftware:
+		return h.software(t, m.Apply)
+	case smartrest.RaiseAlarm:
+		m.Alarm.Source = t.id
+		_, _, err := h.g.Telemetry.RaiseAlarm(h.ctx, h.p, *m.Alarm)
+		return err
+	case smartrest.AlarmSeverity:
+		return h.patchAlarm(t, m.Type, telemetry.AlarmPatch{Severity: &m.Severity})
+	case smartrest.ClearAlarm:
+		cleared := iot.Cleared
+		return h.patchAlarm(t, m.Type, telemetry.AlarmPatch{Status: &cleared})
+	case smartrest.RemoveAlarmFragments:
+		return h.patchAlarm(t, m.Type, telemetry.AlarmPatch{Fragments: m.Patch()})
+	case smartrest.SendEvent:
+		return h.event(mode, t, m)
+	case smartrest.RemoveEventFragments:
+		return h.removeEventFragments(t, m)
+	case smartrest.ParameterUpdate:
+		return h.parameters(mode, t, m)
+	}
+	return fault.E(fault.Op("c8ymqtt.Execute"), fault.Unsupported)
+}
+
+// patch merges fragments into an object. Members that are no fragments cannot be reached by lines.
+func (h *handler) patch(id iot.ID, patch iot.Doc) error {
+	draft, err := registry.DraftOf(patch)
+	if err != nil {
+		return err
+	}
+	_, err = h.g.Registry.Patch(h.ctx, h.p, id, registry.Draft{Fragments: draft.Fragments})
+	return err
+}
+
+// modify merges a patch that depends on what is there.
+func (h *handler) modify(id iot.ID, patch func(iot.Doc) iot.Doc) error {
+	_, err := h.g.Registry.Modify(h.ctx, h.p, id, func(o iot.ManagedObject) (iot.ManagedObject, error) {
+		draft, err := registry.DraftOf(patch(o.Fragments))
+		o.Fragments = o.Fragments.Merge(draft.Fragments)
+		return o, err
+	})
+	return err
+}
+
+func (h *handler) profile(t target, m smartrest.Profile) error {
+	var op *iot.Operation
+	found, err := h.g.Operations.Oldest(h.ctx, h.p, t.device, t.id, "c8y_DeviceProfile", iot.Executing)
+	switch {
+	case err == nil:
+		op = &found
+	case !fault.Is(err, fault.NotFound):
+		return err
+	}
+	return h.patch(t.id, m.Patch(op))
+}
+
+// softwareList is the type of the child addition in which the advanced software list of a device lies, and its fragment.
+const softwareList = "c8y_InstalledSoftwareList"
+
+func (h *handler) software(t target, apply func([]smartrest.Software) []smartrest.Software) error {
+	list, err := h.softwareObject(t)
+	if err != nil {
+		return err
+	}
+	return h.modify(list, func(d iot.Doc) iot.Doc {
+		return iot.Doc{{Name: softwareList, Raw: smartrest.SoftwareJSON(apply(smartrest.ParseSoftware(d.Get(softwareList))))}}
+	})
+}
+
+func (h *handler) softwareObject(t target) (iot.ID, error) {
+	found, _, err := h.g.Registry.List(h.ctx, h.p, registry.Query{Parent: t.id, Kind: iot.ChildAddition, Type: softwareList, Limit: 1})
+	if err != nil {
+		return 0, err
+	}
+	if len(found) > 0 {
+		return found[0].ID, nil
+	}
+	typ, name := softwareList, "Installed software of "+t.serial
+	created, err := h.g.Registry.Create(h.ctx, h.p, registry.Place{Parent: t.id, Kind: iot.ChildAddition}, registry.Draft{Type: &typ, Name: &name})
+	if err != nil {
+		return 0, err
+	}
+	return created[0].ID, nil
+}
+
+// patchAlarm changes the active alarm of a type; if there is none, nothing happens.
+func (h *handler) patchAlarm(t target, typ string, patch telemetry.AlarmPatch) error {
+	alarm, err := h.g.Telemetry.ActiveAlarm(h.ctx, h.p, t.id, typ)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = h.g.Telemetry.PatchAlarm(h.ctx, h.p, alarm.ID, patch)
+	return err
+}
+
+func (h *handler) event(mode iot.ProcessingMode, t target, m smartrest.SendEvent) error {
+	m.Event.Source = t.id
+	if _, err := h.g.Telemetry.CreateEvent(h.ctx, h.p, mode, *m.Event); err != nil {
+		return err
+	}
+	if m.UpdatePosition {
+		return h.patch(t.id, m.Event.Fragments)
+	}
+	return nil
+}
+
+func (h *handler) removeEventFragments(t target, m smartrest.RemoveEventFragments) error {
+	event, err := h.g.Telemetry.LatestEvent(h.ctx, h.p, t.id, m.Type)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = h.g.Telemetry.PatchEvent(h.ctx, h.p, event.ID, telemetry.EventPatch{Fragments: m.Patch()})
+	return err
+}
+
+func (h *handler) parameters(mode iot.ProcessingMode, t target, m smartrest.ParameterUpdate) error {
+	changed := false
+	err := h.modify(t.id, func(d iot.Doc) iot.Doc {
+		patch := m.Patch(d)
+		changed = len(patch) > 0
+		return patch
+	})
+	if err != nil || (m.DetectChange && !changed) {
+		return err
+	}
+	m.Event.Source = t.id
+	_, err = h.g.Telemetry.CreateEvent(h.ctx, h.p, mode, *m.Event)
+	return err
+}

@@ -1,0 +1,105 @@
+package c8ymqtt
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/isobar-iot/isobar/engine/mqtt"
+	"github.com/isobar-iot/isobar/engine/mqtt/packet"
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/identity"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// Deps is what the dialect needs: the faces that it calls.
+type Deps struct {
+	Users         *access.Users
+	Registry      *registry.Registry
+	Telemetry     *telemetry.Telemetry
+	Operations    *devicemgmt.Operations
+	Registrations *identity.Registrations
+	Connectivity  *connectivity.Connectivity
+	Clock         clock.Clock
+	Log           *slog.Logger
+	Version       string
+}
+
+// Gate lets clients in. It is safe for concurrent use.
+type Gate struct{ Deps }
+
+// New returns the policy for the broker.
+func New(d Deps) *Gate { return &Gate{d} }
+
+// maxClientID is a bound on what becomes an external id.
+const maxClientID = 1000
+
+// Connect implements mqtt.Gate.
+func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Handler, error) {
+	serial, ok := parseClientID(req.ClientID)
+	if !ok {
+		return nil, &mqtt.Refusal{Reason: packet.ClientIDNotValid, Text: "the client id must be [d:]<device id>[:<template>], and a device id must not contain colons"}
+	}
+	if !req.HasUser || !req.HasPassword {
+		return nil, &mqtt.Refusal{Reason: packet.NotAuthorized, Text: "user and password are needed"}
+	}
+	p, err := g.Users.Basic(ctx, access.Login{User: req.User, Password: string(req.Password), RemoteAddr: req.RemoteAddr.String()})
+	if err != nil {
+		return nil, refusal(err)
+	}
+	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, ctx: context.WithoutCancel(ctx), attached: make(chan struct{})}
+	h.bootstrap = p.Has("ROLE_DEVICE_BOOTSTRAP") && !p.Has("ROLE_INVENTORY_CREATE")
+	if !h.bootstrap {
+		h.find()
+	}
+	return h, nil
+}
+
+func refusal(err error) error {
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated:
+		return &mqtt.Refusal{Reason: packet.BadUserOrPassword, Text: fault.Message(err)}
+	case fault.Exhausted:
+		return &mqtt.Refusal{Reason: packet.ConnectionRateExceeded, Text: fault.Message(err)}
+	case fault.Denied:
+		return &mqtt.Refusal{Reason: packet.NotAuthorized, Text: fault.Message(err)}
+	}
+	return err
+}
+
+// parseClientID reads [connectionType:]deviceIdentifier[:defaultTemplate]; the only connection type in use is d.
+func parseClientID(id string) (serial string, ok bool) {
+	parts := strings.Split(id, ":")
+	if len(parts) > 1 && parts[0] == "d" {
+		parts = parts[1:]
+	}
+	if len(parts) > 2 || parts[0] == "" || len(parts[0]) > maxClientID {
+		return "", false
+	}
+	return parts[0], true
+}
+
+// grace is how long after subscribing a device may ask for its pending operations itself (500) before they are sent unasked.
+const grace = 1500 * time.Millisecond
+
+// mode reads the first level of a topic that says how far a message goes.
+func mode(level string) (iot.ProcessingMode, bool) {
+	switch level {
+	case "s":
+		return iot.Persistent, true
+	case "t":
+		return iot.Transient, true
+	case "q":
+		return iot.Quiescent, true
+	case "c":
+		return iot.CEP, true
+	}
+	return 0, false
+}

@@ -1,0 +1,301 @@
+package c8ymqtt
+
+import (
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/isobar-iot/isobar/engine/mqtt"
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
+	"github.com/isobar-iot/isobar/wire/smartrest"
+)
+
+// apis are the first levels of JSON via MQTT.
+var apis = map[string]bool{"measurement": true, "event": true, "alarm": true, "inventory": true}
+
+// jsonError is what is published on the topic error.
+func (h *handler) jsonError(err error) {
+	b := append([]byte(`{"error":`), iot.AppendText(nil, "undefined/validationError")...)
+	if fault.KindOf(err) != fault.Invalid {
+		b = append([]byte(`{"error":`), iot.AppendText(nil, "server/"+fault.KindOf(err).Row().C8y)...)
+	}
+	b = append(b, `,"message":`...)
+	b = iot.AppendText(b, fault.Message(err))
+	h.conn.Deliver("error", append(b, '}'), 1, nil)
+}
+
+// publishJSON handles <api>/<resource>/<action>[/<id>...].
+func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.Message, done func(mqtt.Verdict)) {
+	finish := func(err error) {
+		if err != nil {
+			h.jsonError(err)
+		}
+		done(verdict(err))
+	}
+	path := strings.Join(levels[:3], "/")
+	id := strings.Join(levels[3:], "/")
+	if path == "measurement/measurements/create" || path == "measurement/measurements/createBulk" {
+		h.jsonMeasurements(mode, m.Payload, finish)
+		return
+	}
+	var d iot.Doc
+	if len(m.Payload) > 0 || !strings.HasSuffix(path, "/delete") {
+		var err error
+		if d, err = iot.ParseDoc(m.Payload, iot.MaxDepth); err != nil {
+			finish(fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "the payload is not valid JSON: "+err.Error()))
+			return
+		}
+	}
+	finish(h.jsonOne(mode, path, id, d))
+}
+
+// each runs one document or, of a bulk, each of the list with a name.
+func each(d iot.Doc, bulk bool, name string, run func(iot.Doc) error) error {
+	if !bulk {
+		return run(d)
+	}
+	items, err := iot.ParseArray(d.Get(name), iot.MaxDepth)
+	if err != nil {
+		return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, name+" must be a list of objects")
+	}
+	for _, item := range items {
+		d, err := iot.ParseDoc(item, iot.MaxDepth)
+		if err != nil {
+			return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, name+": "+err.Error())
+		}
+		if err := run(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jsonMeasurements stores one or many measurements; the answer comes when all of them are stored.
+func (h *handler) jsonMeasurements(mode iot.ProcessingMode, payload []byte, finish func(error)) {
+	var left atomic.Int64
+	var failed atomic.Pointer[error]
+	left.Store(1)
+	settle := func(err error) {
+		if err != nil {
+			failed.Store(&err)
+		}
+		if left.Add(-1) == 0 {
+			if e := failed.Load(); e != nil {
+				finish(*e)
+			} else {
+				finish(nil)
+			}
+		}
+	}
+	d, err := iot.ParseDoc(payload, iot.MaxDepth)
+	if err != nil {
+		settle(fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "the payload is not valid JSON: "+err.Error()))
+		return
+	}
+	list := d.Get("measurements")
+	settle(each(d, list != nil && list[0] == '[', "measurements", func(d iot.Doc) error {
+		d, t, err := h.jsonTarget(d)
+		if err != nil {
+			return err
+		}
+		ms, err := c8yrest.DecodeMeasurement(d)
+		if err != nil {
+			return err
+		}
+		if ms.Type == "" {
+			return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "Following mandatory fields should be included: type")
+		}
+		if ms.Time.IsZero() {
+			ms.Time = h.g.Clock.Now().Truncate(time.Millisecond)
+		}
+		if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin); err != nil {
+			return err
+		}
+		ms.Source = t.id
+		h.g.Connectivity.Heard(h.p.Tenant, t.id)
+		left.Add(1)
+		h.g.Telemetry.Submit(h.ctx, h.p.Tenant, &ms, mode, settle)
+		return nil
+	}))
+}
+
+// jsonTarget takes the member externalSource out of a document and resolves it. c8y: a member source is ignored, the connection says who it is.
+func (h *handler) jsonTarget(d iot.Doc) (iot.Doc, target, error) {
+	raw := d.Get("externalSource")
+	d = d.Without("externalSource", "source")
+	if raw == nil {
+		t, err := h.target("")
+		return d, t, err
+	}
+	var x struct{ ExternalID, Type string }
+	if json.Unmarshal(raw, &x) != nil || x.ExternalID == "" {
+		return d, target{}, fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "externalSource must be {externalId, type}")
+	}
+	if x.Type == "" {
+		x.Type = iot.SerialType
+	}
+	self, err := h.self()
+	if err != nil {
+		return d, target{}, err
+	}
+	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, x.Type, x.ExternalID)
+	return d, target{serial: x.ExternalID, id: id, device: self}, err
+}
+
+func (h *handler) jsonOne(mode iot.ProcessingMode, path, id string, d iot.Doc) error {
+	switch path {
+	case "event/events/create", "event/events/createBulk":
+		return each(d, strings.HasSuffix(path, "Bulk"), "events", func(d iot.Doc) error { return h.jsonEvent(mode, d) })
+	case "alarm/alarms/create", "alarm/alarms/createBulk":
+		return each(d, strings.HasSuffix(path, "Bulk"), "alarms", h.jsonAlarm)
+	case "event/events/update":
+		return h.jsonEventUpdate(id, d)
+	case "alarm/alarms/update":
+		return h.jsonAlarmUpdate(id, d)
+	case "event/events/delete":
+		n, ok := iot.ParseID(id)
+		if !ok {
+			return noID(id)
+		}
+		return h.g.Telemetry.DeleteEvent(h.ctx, h.p, n)
+	case "measurement/measurements/delete":
+		n, ok := iot.ParseMeasurementID(id)
+		if !ok {
+			return noID(id)
+		}
+		return h.g.Telemetry.DeleteMeasurement(h.ctx, h.p, n)
+	case "inventory/managedObjects/create":
+		return h.jsonCreate(d)
+	case "inventory/managedObjects/update":
+		return h.jsonUpdate(id, d)
+	}
+	return fault.E(fault.Op("c8ymqtt.JSON"), fault.Unsupported, "there is no endpoint "+path)
+}
+
+func noID(id string) error {
+	return fault.E(fault.Op("c8ymqtt.JSON"), fault.NotFound, "the topic must end in an id, '"+id+"' is none")
+}
+
+func (h *handler) jsonEvent(mode iot.ProcessingMode, d iot.Doc) error {
+	d, t, err := h.jsonTarget(d)
+	if err != nil {
+		return err
+	}
+	e, err := c8yrest.DecodeEvent(d)
+	if err != nil {
+		return err
+	}
+	if e.Time.IsZero() {
+		e.Time = h.g.Clock.Now().Truncate(time.Millisecond)
+	}
+	e.Source = t.id
+	h.g.Connectivity.Heard(h.p.Tenant, t.id)
+	_, err = h.g.Telemetry.CreateEvent(h.ctx, h.p, mode, e)
+	return err
+}
+
+func (h *handler) jsonAlarm(d iot.Doc) error {
+	d, t, err := h.jsonTarget(d)
+	if err != nil {
+		return err
+	}
+	a, err := c8yrest.DecodeAlarm(d)
+	if err != nil {
+		return err
+	}
+	if a.Severity == "" || a.Text == "" || a.Type == "" {
+		return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "Following mandatory fields should be included: severity,text,type")
+	}
+	if a.Time.IsZero() {
+		a.Time = h.g.Clock.Now().Truncate(time.Millisecond)
+	}
+	a.Source = t.id
+	h.g.Connectivity.Heard(h.p.Tenant, t.id)
+	if a.Status == iot.Cleared { // an alarm that is sent as cleared clears the one that is active
+		cleared := iot.Cleared
+		return h.patchAlarm(t, a.Type, telemetry.AlarmPatch{Status: &cleared})
+	}
+	_, _, err = h.g.Telemetry.RaiseAlarm(h.ctx, h.p, a)
+	return err
+}
+
+func (h *handler) jsonEventUpdate(id string, d iot.Doc) error {
+	n, ok := iot.ParseID(id)
+	if !ok {
+		return noID(id)
+	}
+	var patch telemetry.EventPatch
+	if s, ok := d.Text("text"); ok {
+		patch.Text = &s
+	}
+	patch.Fragments = d.Without("id", "self", "source", "type", "text", "time", "creationTime", "lastUpdated", "externalSource")
+	_, err := h.g.Telemetry.PatchEvent(h.ctx, h.p, n, patch)
+	return err
+}
+
+func (h *handler) jsonAlarmUpdate(id string, d iot.Doc) error {
+	n, ok := iot.ParseID(id)
+	if !ok {
+		return noID(id)
+	}
+	patch, err := c8yrest.DecodeAlarmPatch(d.Without("externalSource"))
+	if err != nil {
+		return err
+	}
+	_, err = h.g.Telemetry.PatchAlarm(h.ctx, h.p, n, patch)
+	return err
+}
+
+// jsonCreate creates an object. If it names an external id, it is created once.
+func (h *handler) jsonCreate(d iot.Doc) error {
+	raw := d.Get("externalSource")
+	draft, err := registry.DraftOf(d.Without("externalSource"))
+	if err != nil {
+		return err
+	}
+	if raw != nil {
+		var x struct{ ExternalID, Type string }
+		if json.Unmarshal(raw, &x) != nil || x.ExternalID == "" {
+			return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "externalSource must be {externalId, type}")
+		}
+		if x.Type == "" {
+			x.Type = iot.SerialType
+		}
+		draft.ExternalIDs = append(draft.ExternalIDs, iot.ExternalID{Type: x.Type, Value: x.ExternalID})
+	}
+	_, err = h.g.Registry.Create(h.ctx, h.p, registry.Place{}, draft)
+	return err
+}
+
+// jsonUpdate changes an object by its external id: c8y: that of the connected device, a child or a service.
+func (h *handler) jsonUpdate(serial string, d iot.Doc) error {
+	if serial == "" {
+		serial = h.serial
+	}
+	if serial == h.serial {
+		if _, _, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: serial, Object: smartrest.CreateDevice{}.Object(serial)}); err != nil {
+			return err
+		}
+		if _, err := h.self(); err != nil {
+			return err
+		}
+	}
+	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, serial)
+	if err != nil {
+		return err
+	}
+	draft, err := registry.DraftOf(d.Without("externalSource"))
+	if err != nil {
+		return err
+	}
+	h.g.Connectivity.Heard(h.p.Tenant, id)
+	_, err = h.g.Registry.Patch(h.ctx, h.p, id, draft)
+	return err
+}

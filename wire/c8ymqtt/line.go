@@ -1,0 +1,200 @@
+package c8ymqtt
+
+import (
+	"sync"
+
+	"github.com/isobar-iot/isobar/engine/mqtt"
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/security/access"
+	"github.com/isobar-iot/isobar/wire/smartrest"
+)
+
+// batch counts what of one publish is still being stored; when all of it is, the publish is acknowledged.
+type batch struct {
+	h    *handler
+	done func(mqtt.Verdict)
+
+	mu   sync.Mutex // guards left and bad
+	left int
+	bad  mqtt.Verdict
+}
+
+func (b *batch) add() {
+	b.mu.Lock()
+	b.left++
+	b.mu.Unlock()
+}
+
+// settle ends one part. id is the message id of its line, empty for the publish itself.
+func (b *batch) settle(id string, err error) {
+	if err != nil {
+		b.h.lineError(smartrest.Failed(id, err))
+	}
+	b.mu.Lock()
+	if v := verdict(err); v.Reason != 0 {
+		b.bad = v
+	}
+	b.left--
+	last, v := b.left == 0, b.bad
+	b.mu.Unlock()
+	if last {
+		b.done(v)
+	}
+}
+
+// target is the object that the lines of a publish are about.
+type target struct {
+	serial string
+	id     iot.ID
+	device iot.ID // the connected device
+}
+
+// publishLines executes the SmartREST lines of one publish in order. child is the external id in the topic, empty for the device itself.
+func (h *handler) publishLines(mode iot.ProcessingMode, child string, m *mqtt.Message, done func(mqtt.Verdict)) {
+	b := &batch{h: h, done: done, left: 1}
+	var err error
+	for line := range smartrest.Parse(m.Payload, h.g.Clock.Now(), smartrest.Limits{Bytes: len(m.Payload) + 1}) {
+		if line.Err != nil {
+			h.lineError(line.Err)
+			continue
+		}
+		b.add()
+		if measure, ok := line.Message.(smartrest.Measure); ok {
+			h.measure(mode, child, measure.Measurement, func(err error) { b.settle(line.ID, err) })
+			continue
+		}
+		b.settle(line.ID, h.execute(mode, child, line))
+	}
+	b.settle("", err)
+}
+
+// measure is the hot path: the source is in a cache, the decision too, and the store's answer comes later.
+func (h *handler) measure(mode iot.ProcessingMode, child string, m *iot.Measurement, done func(error)) {
+	t, err := h.target(child)
+	if err != nil {
+		done(err)
+		return
+	}
+	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin); err != nil {
+		done(err)
+		return
+	}
+	m.Source = t.id
+	h.g.Connectivity.Heard(h.p.Tenant, t.id)
+	h.g.Telemetry.Submit(h.ctx, h.p.Tenant, m, mode, done)
+}
+
+// target resolves whom a publish is about; c8y: an unknown child is created below the connected device.
+func (h *handler) target(child string) (target, error) {
+	self, err := h.self()
+	if err != nil || child == "" || child == h.serial {
+		return target{serial: h.serial, id: self, device: self}, err
+	}
+	auto := smartrest.AutoChild(child)
+	id, _, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: child, Object: auto.Object(), Place: registry.Place{Parent: self, Kind: iot.ChildDevice}})
+	return target{serial: child, id: id, device: self}, err
+}
+
+// execute runs one command and says why it had no effect.
+func (h *handler) execute(mode iot.ProcessingMode, child string, line smartrest.Line) error {
+	if create, ok := line.Message.(smartrest.CreateDevice); ok && child == "" {
+		return h.createDevice(create)
+	}
+	t, err := h.target(child)
+	if err != nil {
+		return err
+	}
+	h.g.Connectivity.Heard(h.p.Tenant, t.id)
+	switch msg := line.Message.(type) {
+	case smartrest.CreateDevice:
+		return fault.E(fault.Op("c8ymqtt.Create"), fault.Exists, "Device already exists")
+	case smartrest.CreateChild:
+		return h.createBelow(t, msg.ExternalID, msg.Object(), iot.ChildDevice)
+	case smartrest.CreateService:
+		return h.createService(t, msg)
+	case smartrest.ListChildren:
+		return h.listChildren(t)
+	case smartrest.GetID:
+		h.reply(smartrest.ReplyID(t.id))
+	case smartrest.Heartbeat:
+	case smartrest.GetPlatformVersion:
+		h.reply(smartrest.ReplyVersion(h.g.Version))
+	case smartrest.GetCapabilities:
+		h.reply(smartrest.ReplyCapabilities())
+	case smartrest.PendingOperations:
+		h.sendPending(true)
+	case smartrest.StatusByFragment:
+		return h.statusByFragment(t, msg)
+	case smartrest.StatusByID:
+		return h.statusByID(msg)
+	default:
+		return h.executeData(mode, t, line.Message)
+	}
+	return nil
+}
+
+func (h *handler) reply(line string) { h.conn.Deliver("s/ds", []byte(line), 2, nil) }
+
+// createDevice is 100: c8y: a device that exists already is told so and left as it is.
+func (h *handler) createDevice(m smartrest.CreateDevice) error {
+	id, created, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: m.Object(h.serial)})
+	if err != nil {
+		return err
+	}
+	if !h.known() {
+		h.attach(id)
+	}
+	h.g.Connectivity.Heard(h.p.Tenant, id)
+	if !created {
+		return fault.E(fault.Op("c8ymqtt.Create"), fault.Exists, "Device already exists")
+	}
+	return nil
+}
+
+// createBelow creates an object below another one, or links it there if it exists.
+func (h *handler) createBelow(t target, serial string, mo iot.ManagedObject, kind iot.ChildKind) error {
+	id, created, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: serial, Object: mo, Place: registry.Place{Parent: t.id, Kind: kind}})
+	if err != nil || created || id == t.id {
+		return err
+	}
+	return h.g.Registry.Link(h.ctx, h.p, t.id, kind, []iot.ID{id})
+}
+
+// createService is 102: it creates a service or refreshes its name, type and status.
+func (h *handler) createService(t target, m smartrest.CreateService) error {
+	if err := h.createBelow(t, m.ExternalID, m.Object(), iot.ChildAddition); err != nil {
+		return err
+	}
+	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, m.ExternalID)
+	if err != nil {
+		return err
+	}
+	mo := m.Object()
+	_, err = h.g.Registry.Patch(h.ctx, h.p, id, registry.Draft{Name: &mo.Name, Fragments: mo.Fragments})
+	return err
+}
+
+func (h *handler) listChildren(t target) error {
+	rel, err := h.g.Registry.Neighbours(h.ctx, h.p, []iot.ID{t.id}, false)
+	if err != nil {
+		return err
+	}
+	var serials []string
+	for _, r := range rel {
+		if r.Kind != iot.ChildDevice {
+			continue
+		}
+		serial, err := h.g.Registry.SerialOf(h.ctx, h.p.Tenant, r.Child)
+		if err != nil {
+			return err
+		}
+		if serial != "" {
+			serials = append(serials, serial)
+		}
+	}
+	h.reply(smartrest.ReplyChildren(serials))
+	return nil
+}

@@ -1,0 +1,57 @@
+package c8ymqtt
+
+import (
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/wire/smartrest"
+)
+
+// statusByFragment is 501, 502, 503 and 507: it changes the oldest operation with a fragment, or all of them. If there is none, nothing
+// happens: c8y: agents report restarts that nobody asked for.
+func (h *handler) statusByFragment(t target, m smartrest.StatusByFragment) error {
+	only := iot.ID(0)
+	if t.id != t.device {
+		only = t.id
+	}
+	for {
+		op, err := h.g.Operations.Oldest(h.ctx, h.p, t.device, only, m.Fragment, m.From)
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := h.setStatus(op, m.Fragment, m.To, m.Reason, m.Params); err != nil || !m.All {
+			return err
+		}
+	}
+}
+
+// statusByID is 504, 505 and 506. The operation must be one that the user may change, which is decided by the face.
+func (h *handler) statusByID(m smartrest.StatusByID) error {
+	op, err := h.g.Operations.Get(h.ctx, h.p, m.ID)
+	if err != nil {
+		return err
+	}
+	return h.setStatus(op, "", m.To, m.Reason, m.Params)
+}
+
+// setStatus changes an operation and, when it succeeded, stores what its result parameters mean.
+func (h *handler) setStatus(op iot.Operation, fragment string, to iot.OperationStatus, reason string, params []string) error {
+	patch := devicemgmt.Patch{Status: &to}
+	var onDevice iot.Doc
+	switch to {
+	case iot.Failed:
+		patch.FailureReason = &reason
+	case iot.Successful:
+		patch.Fragments, onDevice = smartrest.ApplyResult(fragment, op, params, h.g.Clock.Now())
+	}
+	if len(onDevice) > 0 { // the device first: who sees the operation succeed must see its effect
+		if err := h.patch(op.Device, onDevice); err != nil {
+			return err
+		}
+	}
+	_, err := h.g.Operations.Update(h.ctx, h.p, op.ID, patch)
+	return err
+}

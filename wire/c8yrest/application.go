@@ -1,0 +1,93 @@
+package c8yrest
+
+import (
+	"net/http"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+)
+
+func (c *call) writeApp(o *object, a App) {
+	o.open()
+	o.id("id", a.ID)
+	o.text("name", a.Name)
+	o.text("key", a.Key)
+	o.text("type", "HOSTED")
+	o.text("availability", "MARKET")
+	o.text("contextPath", a.ContextPath)
+	o.text("self", c.base()+"/application/applications/"+a.ID.String())
+	o.begin("owner")
+	o.text("self", c.base()+"/tenant/tenants/"+string(iot.Management))
+	o.begin("tenant")
+	o.text("id", string(iot.Management))
+	o.close()
+	o.close()
+	if len(a.Manifest) > 0 {
+		o.raw("manifest", a.Manifest)
+	}
+	o.close()
+}
+
+// listApps serves all collections of applications: every tenant has those that the platform hosts.
+func listApps(c *call) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	if c.flag("noPaging", false) {
+		p.size = maxPage
+	}
+	var apps []App
+	for _, a := range c.s.Apps {
+		if n := c.r.PathValue("name"); n != "" && n != a.Name && n != a.Key {
+			continue
+		}
+		apps = append(apps, a)
+	}
+	p.total = len(apps)
+	return c.collection("applicationcollection", "applications", p, func(o *object) error {
+		for _, a := range cut(p, apps) {
+			c.writeApp(o, a)
+		}
+		return nil
+	})
+}
+
+// app finds an application by id or, c8y: by context path.
+func (c *call) app() (App, error) {
+	key := c.r.PathValue("id")
+	for _, a := range c.s.Apps {
+		if a.ID.String() == key || a.ContextPath == key {
+			return a, nil
+		}
+	}
+	return App{}, fault.E(fault.Op("c8yrest.App"), fault.NotFound, "Could not find application by id : "+clip(key))
+}
+
+func getApp(c *call) error {
+	a, err := c.app()
+	if err != nil {
+		return err
+	}
+	var o object
+	c.writeApp(&o, a)
+	return c.json(http.StatusOK, "application", o.b)
+}
+
+func getManifest(c *call) error {
+	a, err := c.app()
+	if err != nil {
+		return err
+	}
+	manifest, err := iot.ParseDoc(a.Manifest, iot.MaxDepth)
+	if err != nil {
+		manifest = iot.Doc{}
+	}
+	var o object
+	o.open()
+	o.key("application")
+	c.writeApp(&o, a)
+	o.members(manifest.Without("application"))
+	o.close()
+	return c.json(http.StatusOK, "", o.b)
+}

@@ -1,0 +1,224 @@
+package c8yrest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+)
+
+// call is one request on its way through a route.
+type call struct {
+	s     *Server
+	w     *recorder
+	r     *http.Request
+	ctx   context.Context
+	route Route
+	p     iot.Principal
+	query url.Values
+	mode  iot.ProcessingMode
+	began time.Time
+}
+
+// Access says who may enter a route at all. What they may do there is decided by the faces.
+type Access uint8
+
+// The ways into a route.
+const (
+	Authenticated Access = iota
+	Public
+)
+
+// Route is one line of the table of routes.
+type Route struct {
+	Method string
+	Path   string // a pattern of net/http
+	Access Access
+	// Download lets a browser fetch with its cookie alone, as links and images do. Only for GET.
+	Download bool
+	handle   func(*call) error
+}
+
+func (c *call) readMode() error {
+	switch m := strings.ToUpper(c.r.Header.Get("X-Cumulocity-Processing-Mode")); m {
+	case "", "PERSISTENT":
+	case "TRANSIENT":
+		c.mode = iot.Transient
+	case "QUIESCENT":
+		c.mode = iot.Quiescent
+	case "CEP":
+		c.mode = iot.CEP
+	default:
+		return fault.E(fault.Op("c8yrest.Mode"), fault.Invalid, "X-Cumulocity-Processing-Mode must be PERSISTENT, TRANSIENT, QUIESCENT or CEP")
+	}
+	return nil
+}
+
+// id reads a path segment that is the id of a document. What cannot be an id does not exist.
+func (c *call) id(name, what string) (iot.ID, error) {
+	v := c.r.PathValue(name)
+	id, ok := iot.ParseID(v)
+	if !ok {
+		return 0, fault.E(fault.Op("c8yrest.ID"), fault.NotFound, fault.Subject(v), "Finding "+what+" from database failed : No "+what+" for id '"+clip(v)+"'!")
+	}
+	return id, nil
+}
+
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "..."
+	}
+	return s
+}
+
+// body reads the whole body, at most maxBody bytes.
+func (c *call) body() ([]byte, error) {
+	const op = fault.Op("c8yrest.Body")
+	var b bytes.Buffer
+	if n := c.r.ContentLength; n > 0 && n <= maxBody {
+		b.Grow(int(n))
+	}
+	_, err := b.ReadFrom(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, fault.E(op, fault.TooLarge, "the body is larger than 16 MB")
+	case err != nil:
+		return nil, fault.E(op, fault.Malformed, err, "the body could not be read")
+	}
+	return b.Bytes(), nil
+}
+
+// doc reads the body as a JSON object.
+func (c *call) doc() (iot.Doc, error) {
+	b, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	return parseDoc(b)
+}
+
+func parseDoc(b []byte) (iot.Doc, error) {
+	d, err := iot.ParseDoc(b, iot.MaxDepth)
+	if err != nil {
+		return nil, fault.E(fault.Op("c8yrest.Body"), fault.Invalid, fault.Reason("validation"), "the body is not valid JSON: "+err.Error())
+	}
+	return d, nil
+}
+
+// wantsBody applies the rule on Accept: c8y: a POST or PUT without the header is answered without a body.
+func (c *call) wantsBody() bool { return c.r.Header.Get("Accept") != "" }
+
+// mediaType returns the content type of an answer: plain JSON for who asks for that, the vendor's type otherwise.
+func (c *call) mediaType(name string) string {
+	accept := c.r.Header.Get("Accept")
+	if name == "" || strings.Contains(accept, "application/json") {
+		return "application/json;charset=UTF-8"
+	}
+	return "application/vnd.com.nsn.cumulocity." + name + "+json;charset=UTF-8;ver=0.9"
+}
+
+// json answers with a body.
+func (c *call) json(status int, media string, body []byte) error {
+	h := c.w.Header()
+	h.Set("Content-Type", c.mediaType(media))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(status)
+	_, err := c.w.Write(body)
+	if err != nil {
+		return fault.E(fault.Op("c8yrest.Write"), fault.Canceled, err)
+	}
+	return nil
+}
+
+// stored answers a write: with the representation if the client wants it.
+func (c *call) stored(status int, media string, location string, body func() ([]byte, error)) error {
+	if location != "" {
+		c.w.Header().Set("Location", location)
+	}
+	if !c.wantsBody() {
+		c.w.Header().Set("Content-Length", "0")
+		c.w.WriteHeader(status)
+		return nil
+	}
+	b, err := body()
+	if err != nil {
+		return err
+	}
+	return c.json(status, media, b)
+}
+
+func (c *call) noContent() error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (c *call) base() string { return base(c.r) }
+
+// flag reads a boolean parameter.
+func (c *call) flag(name string, def bool) bool {
+	switch strings.ToLower(c.query.Get(name)) {
+	case "true", "1":
+		return true
+	case "false", "0":
+		return false
+	}
+	return def
+}
+
+// time reads a parameter that is a date or date-time; zero if it is absent.
+func (c *call) time(name string) (time.Time, error) {
+	v := c.query.Get(name)
+	if v == "" {
+		return time.Time{}, nil
+	}
+	t, err := iot.ParseTime(v)
+	if err != nil {
+		return t, fault.E(fault.Op("c8yrest.Query"), fault.Invalid, "the parameter "+name+" must be a date or date-time such as 2026-01-31T12:00:00.000Z")
+	}
+	return t, nil
+}
+
+// span reads a pair of bounds.
+func (c *call) span(from, to string) (a, b time.Time, err error) {
+	if a, err = c.time(from); err == nil {
+		b, err = c.time(to)
+	}
+	return a, b, err
+}
+
+// idParam reads a parameter that is an id; zero if it is absent. An id that cannot exist is replaced by one that does not.
+func (c *call) idParam(name string) iot.ID {
+	v := c.query.Get(name)
+	if v == "" {
+		return 0
+	}
+	if id, ok := iot.ParseID(v); ok {
+		return id
+	}
+	return 1<<63 - 1
+}
+
+// list reads a parameter that may be repeated and hold comma-separated values.
+func (c *call) list(name string) []string {
+	var out []string
+	for _, v := range c.query[name] {
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
+}
+
+// drain reads what is left of a body, so that the connection can be used again after an early answer.
+func (c *call) drain() { _, _ = io.CopyN(io.Discard, c.r.Body, 64<<10) }

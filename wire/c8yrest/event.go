@@ -1,0 +1,385 @@
+package c8yrest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+)
+
+// sourceID reads {"id": "..."}; c8y: the id may also be a number.
+func sourceID(raw json.RawMessage) (iot.ID, error) {
+	const op = fault.Op("c8yrest.Source")
+	var v struct {
+		ID json.RawMessage `json:"id"`
+	}
+	if json.Unmarshal(raw, &v) != nil || v.ID == nil {
+		return 0, fault.E(op, fault.Invalid, "Following mandatory fields should be included: source.id")
+	}
+	text := strings.Trim(string(v.ID), `"`)
+	id, ok := iot.ParseID(text)
+	if !ok {
+		return 0, fault.E(op, fault.NotFound, "Finding device data from database failed : No managedObject for id '"+clip(text)+"'!")
+	}
+	return id, nil
+}
+
+func timeOf(name string, raw json.RawMessage) (time.Time, error) {
+	s, _ := iot.RawText(raw)
+	t, err := iot.ParseTime(s)
+	if err != nil {
+		return t, fault.E(fault.Op("c8yrest.Time"), fault.Invalid, name+" must be a date-time such as 2026-01-31T12:00:00.000Z")
+	}
+	return t, nil
+}
+
+func textOf(d iot.Doc, name string) (*string, error) {
+	raw := d.Get(name)
+	if raw == nil || iot.IsNull(raw) {
+		return nil, nil
+	}
+	s, ok := iot.RawText(raw)
+	if !ok {
+		return nil, fault.E(fault.Op("c8yrest.Text"), fault.Invalid, name+" must be a string")
+	}
+	return &s, nil
+}
+
+// set copies a text that was given.
+func set[T ~string](to *T, from *string) {
+	if from != nil {
+		*to = T(*from)
+	}
+}
+
+var eventMembers = []string{"id", "self", "source", "type", "text", "time", "creationTime", "lastUpdated"}
+
+// DecodeEvent reads the representation of an event. Source and Time are left zero if the document has none.
+func DecodeEvent(d iot.Doc) (e iot.Event, err error) {
+	if raw := d.Get("source"); raw != nil {
+		if e.Source, err = sourceID(raw); err != nil {
+			return e, err
+		}
+	}
+	if raw := d.Get("time"); raw != nil {
+		if e.Time, err = timeOf("time", raw); err != nil {
+			return e, err
+		}
+	}
+	for name, to := range map[string]*string{"type": &e.Type, "text": &e.Text} {
+		s, err := textOf(d, name)
+		if err != nil {
+			return e, err
+		}
+		set(to, s)
+	}
+	if !d.Has("text") {
+		return e, missing("text")
+	}
+	e.Fragments = d.Without(eventMembers...).WithoutNulls()
+	return e, nil
+}
+
+func missing(names ...string) error {
+	return fault.E(fault.Op("c8yrest.Decode"), fault.Invalid, fault.Reason("validation"), "Following mandatory fields should be included: "+strings.Join(names, ","))
+}
+
+// AppendEvent appends the representation of an event.
+func AppendEvent(b []byte, base string, e *iot.Event, sourceName string) []byte {
+	o := object{b: b}
+	writeEvent(&o, base, e, sourceName)
+	return o.b
+}
+
+func writeEvent(o *object, base string, e *iot.Event, sourceName string) {
+	o.open()
+	o.id("id", e.ID)
+	o.text("self", base+"/event/events/"+e.ID.String())
+	writeSource(o, base, e.Source, sourceName)
+	o.text("type", e.Type)
+	o.text("text", e.Text)
+	o.time("time", e.Time)
+	o.time("creationTime", e.CreationTime)
+	o.time("lastUpdated", e.LastUpdated)
+	o.members(e.Fragments)
+	o.close()
+}
+
+func writeSource(o *object, base string, id iot.ID, name string) {
+	o.begin("source")
+	o.id("id", id)
+	o.some("name", name)
+	o.text("self", objectURL(base, id))
+	o.close()
+}
+
+// name returns the name of a source for its representation; empty if it has gone.
+func (c *call) name(id iot.ID) string {
+	s, err := c.s.Registry.Source(c.ctx, c.p.Tenant, id)
+	if err != nil {
+		return ""
+	}
+	return s.Name
+}
+
+func createEvent(c *call) error {
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	e, err := DecodeEvent(d)
+	if err != nil {
+		return err
+	}
+	if e, err = c.s.Telemetry.CreateEvent(c.ctx, c.p, c.mode, e); err != nil {
+		return err
+	}
+	c.heard(e.Source)
+	return c.storedEvent(http.StatusCreated, e)
+}
+
+func (c *call) storedEvent(status int, e iot.Event) error {
+	location := ""
+	if status == http.StatusCreated {
+		location = c.base() + "/event/events/" + e.ID.String()
+	}
+	return c.stored(status, "event", location, func() ([]byte, error) { return AppendEvent(nil, c.base(), &e, c.name(e.Source)), nil })
+}
+
+func (c *call) eventQuery() (q telemetry.EventQuery, err error) {
+	q = telemetry.EventQuery{Source: c.idParam("source"), Type: c.query.Get("type"), Fragment: c.query.Get("fragmentType"), FragmentValue: c.query.Get("fragmentValue")}
+	if q.From, q.To, err = c.span("dateFrom", "dateTo"); err != nil {
+		return q, err
+	}
+	if q.CreatedFrom, q.CreatedTo, err = c.span("createdFrom", "createdTo"); err != nil {
+		return q, err
+	}
+	if q.UpdatedFrom, q.UpdatedTo, err = c.span("lastUpdatedFrom", "lastUpdatedTo"); err != nil {
+		return q, err
+	}
+	q.Ascending = c.flag("revert", false) && (!q.From.IsZero() || !q.To.IsZero())
+	q.WithAssets, q.WithDevices, q.WithAdditions = c.withChildren()
+	return q, nil
+}
+
+func (c *call) withChildren() (assets, devices, additions bool) {
+	all := c.flag("withSourceChildren", false)
+	return all || c.flag("withSourceAssets", false), all || c.flag("withSourceDevices", false), all || c.flag("withSourceAdditions", false)
+}
+
+func listEvents(c *call) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	q, err := c.eventQuery()
+	if err != nil {
+		return err
+	}
+	q.Offset, q.Limit, q.Count = p.offset(), p.size, p.count()
+	events, n, err := c.s.Telemetry.Events(c.ctx, c.p, q)
+	if err != nil {
+		return err
+	}
+	p.total = n
+	return c.collection("eventcollection", "events", p, func(o *object) error {
+		for i := range events {
+			writeEvent(o, c.base(), &events[i], c.name(events[i].Source))
+		}
+		return nil
+	})
+}
+
+func getEvent(c *call) error {
+	id, err := c.id("id", "event")
+	if err != nil {
+		return err
+	}
+	e, err := c.s.Telemetry.Event(c.ctx, c.p, id)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, "event", AppendEvent(nil, c.base(), &e, c.name(e.Source)))
+}
+
+func updateEvent(c *call) error {
+	id, err := c.id("id", "event")
+	if err != nil {
+		return err
+	}
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	var patch telemetry.EventPatch
+	if patch.Text, err = textOf(d, "text"); err != nil {
+		return err
+	}
+	patch.Fragments = d.Without(eventMembers...)
+	e, err := c.s.Telemetry.PatchEvent(c.ctx, c.p, id, patch)
+	if err != nil {
+		return err
+	}
+	return c.storedEvent(http.StatusOK, e)
+}
+
+func deleteEvent(c *call) error {
+	id, err := c.id("id", "event")
+	if err != nil {
+		return err
+	}
+	if err := c.s.Telemetry.DeleteEvent(c.ctx, c.p, id); err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+func deleteEvents(c *call) error {
+	q, err := c.eventQuery()
+	if err != nil {
+		return err
+	}
+	if q.Source == 0 && q.From.IsZero() && q.To.IsZero() && q.CreatedFrom.IsZero() && q.CreatedTo.IsZero() {
+		return fault.E(fault.Op("c8yrest.DeleteEvents"), fault.Invalid, "at least one of source, dateFrom, dateTo, createdFrom and createdTo is needed")
+	}
+	if err := c.s.Telemetry.DeleteEvents(c.ctx, c.p, q); err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+// upload is a file on its way in: the raw body, or the part "file" of a form beside the part "object" with its description.
+type upload struct {
+	name, contentType string
+	object            iot.Doc
+	content           io.Reader
+}
+
+func (c *call) upload(limit int64) (upload, error) {
+	const op = fault.Op("c8yrest.Upload")
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit+64<<10)
+	media, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if media != "multipart/form-data" {
+		u := upload{contentType: c.r.Header.Get("Content-Type"), content: c.r.Body}
+		if _, p, err := mime.ParseMediaType(c.r.Header.Get("Content-Disposition")); err == nil {
+			u.name = p["filename"]
+		}
+		return u, nil
+	}
+	if params["boundary"] == "" {
+		return upload{}, fault.E(op, fault.Malformed, "the multipart body has no boundary in its Content-Type")
+	}
+	var u upload
+	parts := multipart.NewReader(c.r.Body, params["boundary"])
+	for {
+		part, err := parts.NextPart()
+		if err != nil {
+			return u, fault.E(op, fault.Malformed, err, "the form needs a part named file")
+		}
+		switch part.FormName() {
+		case "object":
+			b, err := io.ReadAll(io.LimitReader(part, maxBody))
+			if err != nil {
+				return u, fault.E(op, fault.Malformed, err, "the part object could not be read")
+			}
+			if u.object, err = parseDoc(b); err != nil {
+				return u, err
+			}
+			if s, ok := u.object.Text("name"); ok {
+				u.name = s
+			}
+			if s, ok := u.object.Text("type"); ok {
+				u.contentType = s
+			}
+		case "file":
+			if u.name == "" {
+				u.name = part.FileName()
+			}
+			if u.contentType == "" {
+				u.contentType = part.Header.Get("Content-Type")
+			}
+			u.content = part // c8y: object comes first
+			return u, nil
+		}
+	}
+}
+
+const maxAttachment = 50 << 20
+
+func attach(c *call) error {
+	id, err := c.id("id", "event")
+	if err != nil {
+		return err
+	}
+	u, err := c.upload(maxAttachment)
+	if err != nil {
+		return err
+	}
+	if u.name == "" {
+		u.name = id.String()
+	}
+	if u.contentType == "" {
+		u.contentType = "application/octet-stream"
+	}
+	a, err := c.s.Telemetry.Attach(c.ctx, c.p, id, u.name, u.contentType, u.content, c.r.Method == http.MethodPut)
+	if err != nil {
+		return err
+	}
+	self := fmt.Sprintf("%s/event/events/%s/binaries", c.base(), id)
+	return c.stored(http.StatusCreated, "event", self, func() ([]byte, error) {
+		var o object
+		o.open()
+		o.text("self", self)
+		o.text("name", a.Name)
+		o.text("type", a.Type)
+		o.id("source", id)
+		o.int("length", a.Length)
+		o.close()
+		return o.b, nil
+	})
+}
+
+func getAttachment(c *call) error {
+	id, err := c.id("id", "event")
+	if err != nil {
+		return err
+	}
+	a, r, err := c.s.Telemetry.Attachment(c.ctx, c.p, id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return c.download(http.StatusOK, a.Name, a.Type, a.Length, r)
+}
+
+// download sends a stored file so that no browser will run it in our origin.
+func (c *call) download(status int, name, contentType string, length int64, r io.Reader) error {
+	h := c.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Content-Length", strconv.FormatInt(length, 10))
+	c.w.WriteHeader(status)
+	_, err := io.Copy(c.w, r)
+	return err
+}
+
+func detach(c *call) error {
+	id, err := c.id("id", "event")
+	if err != nil {
+		return err
+	}
+	if err := c.s.Telemetry.Detach(c.ctx, c.p, id); err != nil {
+		return err
+	}
+	return c.noContent()
+}

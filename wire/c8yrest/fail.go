@@ -1,0 +1,79 @@
+package c8yrest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/isobar-iot/isobar/fault"
+)
+
+// infoURL is where the documentation of errors lies. c8y: constant in practice.
+const infoURL = "https://isobar.dev/docs/reference/errors"
+
+// fail answers with the error's body: c8y: {"error":"<resource>/<Name>","message":...,"info":...}.
+func (c *call) fail(err error) {
+	if c.w.status != 0 {
+		return // the answer has begun
+	}
+	kind := fault.KindOf(err)
+	row := kind.Row()
+	h := c.w.Header()
+	if kind == fault.Unauthenticated {
+		h.Set("WWW-Authenticate", challenge(c.r))
+	}
+	if d := fault.RetryAfter(err); d > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(d.Seconds()+0.999)))
+	}
+	name, status := errorName(c.r.URL.Path, kind, fault.ReasonOf(err)), row.HTTP
+	var o object
+	o.open()
+	o.text("error", name)
+	o.text("message", fault.Message(err))
+	o.text("info", infoURL)
+	o.close()
+	h.Set("Content-Type", "application/vnd.com.nsn.cumulocity.error+json;charset=UTF-8;ver=0.9")
+	h.Set("Content-Length", strconv.Itoa(len(o.b)))
+	c.drain()
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(o.b)
+}
+
+// challenge is Basic, or c8y: XBasic for clients that do not want the browser's own dialog.
+func challenge(r *http.Request) string {
+	scheme := "Basic"
+	if strings.EqualFold(r.Header.Get("UseXBasic"), "true") {
+		scheme = "XBasic"
+	}
+	return scheme + ` realm="Isobar"`
+}
+
+// errorNames are the resources as errors call them, by the first segment of the path.
+var errorNames = map[string]string{
+	"inventory": "inventory", "identity": "identity", "measurement": "measurement", "event": "event", "alarm": "alarm", "devicecontrol": "devicecontrol",
+	"user": "users", "tenant": "tenants", "application": "applications", "audit": "audit", "notification": "notification", "retention": "retention", "features": "features",
+}
+
+func errorName(path string, kind fault.Kind, reason fault.Reason) string {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	resource := errorNames[first]
+	switch {
+	case kind == fault.Unauthenticated || kind == fault.Denied:
+		resource = "security"
+	case resource == "" || reason == "validation":
+		resource = "undefined"
+	case first == "user" && strings.Contains(rest, "/groups"):
+		resource = "groups"
+	case first == "tenant" && strings.Contains(rest, "options"):
+		resource = "options"
+	}
+	switch {
+	case reason == "identity":
+		return "identity/Duplicate"
+	case reason == "non-unique":
+		return "devicecontrol/Non Unique Result"
+	case reason == "validation" || (kind == fault.Invalid && resource != "inventory"):
+		return "undefined/validationError"
+	}
+	return resource + "/" + kind.Row().C8y
+}

@@ -1,0 +1,185 @@
+package c8yrest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/blob"
+	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/identity"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
+	"github.com/isobar-iot/isobar/security/audit"
+)
+
+// Deps is what the dialect needs: the faces that it calls.
+type Deps struct {
+	Registry      *registry.Registry
+	Telemetry     *telemetry.Telemetry
+	Operations    *devicemgmt.Operations
+	Registrations *identity.Registrations
+	Users         *access.Users
+	Policy        *access.Policy
+	Tenants       *tenancy.Tenants
+	Audit         *audit.Log
+	Blobs         *blob.Store
+	Presence      Presence
+	Apps          []App // hosted applications
+	Clock         clock.Clock
+	Log           *slog.Logger
+	Reg           prometheus.Registerer
+	Version       string
+}
+
+// Presence takes signs of life of devices.
+type Presence interface {
+	// Heard says that a device sent something.
+	Heard(t iot.TenantID, id iot.ID)
+}
+
+// App is a web application that the platform hosts.
+type App struct {
+	ID          iot.ID
+	Name        string
+	Key         string
+	ContextPath string
+	Manifest    []byte // cumulocity.json
+}
+
+// Server is the handler of all routes of the dialect. It is safe for concurrent use.
+type Server struct {
+	Deps
+	router   router
+	requests *prometheus.CounterVec
+	duration prometheus.Histogram
+}
+
+// maxBody bounds a JSON body: 16 MB is the documented limit of a document.
+const maxBody = 16 << 20
+
+// New returns the handler.
+func New(d Deps) *Server {
+	s := &Server{Deps: d, router: router{literal: map[string]*router{}},
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "isobar_http_requests_total", Help: "Requests by method and class of status."}, []string{"method", "status"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_http_request_duration_seconds", Help: "Time to answer.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}),
+	}
+	if d.Reg != nil {
+		d.Reg.MustRegister(s.requests, s.duration)
+	}
+	for _, rt := range Routes() {
+		s.router.add(rt)
+	}
+	return s
+}
+
+var (
+	notAllowed = Route{Access: Public, handle: func(c *call) error {
+		return fault.E(fault.Op("c8yrest.Route"), fault.Unsupported, "the method "+c.r.Method+" is not supported here")
+	}}
+	unknown = Route{Access: Public, handle: func(c *call) error {
+		return fault.E(fault.Op("c8yrest.Route"), fault.NotFound, "there is nothing at this path")
+	}}
+)
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if m := r.Header.Get("X-HTTP-METHOD"); m != "" && r.Method == http.MethodPost { // c8y: for clients that only know GET and POST
+		r.Method = strings.ToUpper(m)
+	}
+	if r.Method == http.MethodOptions {
+		cors(w.Header())
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	s.serve(w, r, s.router.route(r))
+}
+
+func cors(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*") // never with credentials: cookies are for our own origin
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS, HEAD")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range")
+	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, passwordresettoken, NoPhoneHeader, tfatoken")
+	h.Set("Access-Control-Max-Age", "600")
+}
+
+// serve runs one route: who is it, may they come in at all, do it, and turn an error into its body.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
+	began := time.Now()
+	rec := &recorder{ResponseWriter: w}
+	c := &call{s: s, w: rec, r: r, ctx: r.Context(), route: rt, began: began}
+	cors(w.Header())
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	err := c.run()
+	if err != nil {
+		c.fail(err)
+	}
+	if rec.status == 0 {
+		rec.status = http.StatusOK
+	}
+	s.requests.WithLabelValues(r.Method, string(rune('0'+rec.status/100))+"xx").Inc()
+	s.duration.Observe(time.Since(began).Seconds())
+	if err != nil {
+		level := fault.KindOf(err).Row().Level
+		s.Log.Log(context.WithoutCancel(r.Context()), level, "request failed", "method", r.Method, "path", r.URL.Path, "tenant", c.p.Tenant, "user", c.p.User, "status", rec.status, "err", err)
+	}
+}
+
+func (c *call) run() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			err = fault.E(fault.Op("c8yrest.Serve"), fault.Internal)
+			c.s.Log.Error("panic in a request", "path", c.r.URL.Path, "err", v, "stack", string(debug.Stack()))
+		}
+	}()
+	if c.route.Access != Public {
+		if c.p, err = c.s.authenticate(c.r, c.route); err != nil {
+			return err
+		}
+	}
+	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
+		return fault.E(fault.Op("c8yrest.Query"), fault.Malformed, "the query string is not valid: "+err.Error())
+	}
+	if err := c.readMode(); err != nil {
+		return err
+	}
+	return c.route.handle(c)
+}
+
+// recorder remembers the status for metrics and logs.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection (long polls, WebSocket).
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,333 @@
+package c8yrest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+func (c *call) userURL(name iot.UserName) string {
+	return c.base() + "/user/" + string(c.p.Tenant) + "/users/" + url.PathEscape(string(name))
+}
+
+func (c *call) writeRole(o *object, role string) {
+	o.open()
+	o.text("id", role)
+	o.text("name", role)
+	o.text("self", c.base()+"/user/roles/"+role)
+	o.close()
+}
+
+// writeRoles writes a complete list of role references; c8y: clients compute rights from it, so that it must not be cut to a page.
+func (c *call) writeRoles(o *object, self string, roles []string) {
+	o.begin("roles")
+	o.text("self", self+"/roles")
+	o.list("references")
+	for _, r := range roles {
+		o.open()
+		o.text("self", self+"/roles/"+r)
+		o.key("role")
+		c.writeRole(o, r)
+		o.close()
+	}
+	o.endList()
+	o.begin("statistics")
+	o.int("currentPage", 1)
+	o.int("pageSize", int64(max(len(roles), defaultPage)))
+	o.close()
+	o.close()
+}
+
+func (c *call) groupURL(id int64) string {
+	return c.base() + "/user/" + string(c.p.Tenant) + "/groups/" + strconv.FormatInt(id, 10)
+}
+
+func (c *call) writeGroup(o *object, g access.Group) {
+	self := c.groupURL(g.ID)
+	o.open()
+	o.int("id", g.ID)
+	o.text("name", g.Name)
+	o.some("description", g.Description)
+	o.text("self", self)
+	o.key("customProperties")
+	o.b = g.Custom.AppendTo(o.b)
+	o.comma = true
+	o.begin("devicePermissions")
+	o.close()
+	o.list("applications")
+	o.endList()
+	c.writeRoles(o, self, g.Roles)
+	o.begin("users")
+	o.text("self", self+"/users")
+	o.list("references")
+	o.endList()
+	o.close()
+	o.close()
+}
+
+// writeUser writes a user with its groups and their roles complete.
+func (c *call) writeUser(o *object, u access.User, groups []access.Group, self string) {
+	o.open()
+	o.text("id", string(u.Name))
+	o.text("userName", string(u.Name))
+	o.text("self", self)
+	for _, f := range [][2]string{{"displayName", u.DisplayName}, {"firstName", u.FirstName}, {"lastName", u.LastName}, {"email", u.Email}, {"phone", u.Phone}} {
+		o.some(f[0], f[1])
+	}
+	o.bool("enabled", u.Enabled)
+	o.bool("shouldResetPassword", u.MustReset)
+	o.bool("newsletter", u.Newsletter)
+	o.bool("twoFactorAuthenticationEnabled", false)
+	o.text("passwordStrength", "GREEN")
+	o.time("lastPasswordChange", u.PasswordSince)
+	o.int("subusersCount", 0)
+	o.begin("devicePermissions")
+	o.close()
+	o.begin("customProperties")
+	o.members(u.Custom.Without("userOrigin"))
+	o.text("userOrigin", "BASIC")
+	o.close()
+	o.list("applications")
+	o.endList()
+	c.writeRoles(o, c.userURL(u.Name), u.Roles)
+	o.begin("groups")
+	o.text("self", c.userURL(u.Name)+"/groups")
+	o.list("references")
+	for _, g := range groups {
+		if slices.Contains(u.Groups, g.ID) {
+			o.open()
+			o.text("self", c.userURL(u.Name)+"/groups/"+strconv.FormatInt(g.ID, 10))
+			o.key("group")
+			c.writeGroup(o, g)
+			o.close()
+		}
+	}
+	o.endList()
+	o.close()
+	o.close()
+}
+
+// currentUser has two shapes: c8y: the media type user+json asks for groups and roles; everything else, plain JSON too, for effective roles.
+// The web applications compute rights from groups, so that these are added to the plain form as well.
+func currentUser(c *call) error {
+	u, err := c.s.Users.Get(c.ctx, c.p, c.p.User)
+	if err != nil {
+		return err
+	}
+	groups, err := c.s.Users.Groups(c.ctx, c.p)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, c.currentUserType(), c.currentUserBody(u, groups))
+}
+
+func (c *call) currentUserType() string {
+	if strings.Contains(strings.ToLower(c.r.Header.Get("Accept")), "cumulocity.user+json") {
+		return "user"
+	}
+	return "currentuser"
+}
+
+func (c *call) currentUserBody(u access.User, groups []access.Group) []byte {
+	var o object
+	self := c.base() + "/user/currentUser"
+	c.writeUser(&o, u, groups, self)
+	if c.currentUserType() == "currentuser" {
+		o.b = o.b[:len(o.b)-1] // reopen
+		o.list("effectiveRoles")
+		for _, r := range c.p.Roles {
+			c.writeRole(&o, r)
+		}
+		o.endList()
+		o.close()
+	}
+	return o.b
+}
+
+// userPatch reads what a client wants to set of a user.
+func (c *call) userPatch(d iot.Doc) (p access.UserPatch, err error) {
+	for name, to := range map[string]**string{"displayName": &p.DisplayName, "firstName": &p.FirstName, "lastName": &p.LastName, "email": &p.Email, "phone": &p.Phone, "password": &p.Password} {
+		if *to, err = textOf(d, name); err != nil {
+			return p, err
+		}
+	}
+	for name, to := range map[string]**bool{"enabled": &p.Enabled, "shouldResetPassword": &p.MustReset, "newsletter": &p.Newsletter} {
+		if raw := d.Get(name); raw != nil && !iot.IsNull(raw) {
+			var v bool
+			if json.Unmarshal(raw, &v) != nil {
+				return p, fault.E(fault.Op("c8yrest.User"), fault.Invalid, name+" must be true or false")
+			}
+			*to = &v
+		}
+	}
+	if raw := d.Get("customProperties"); raw != nil && raw[0] == '{' {
+		if p.Custom, err = parseDoc(raw); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func updateCurrentUser(c *call) error {
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	patch, err := c.userPatch(d.Without("enabled"))
+	if err != nil {
+		return err
+	}
+	u, err := c.s.Users.Update(c.ctx, c.p, c.p.User, patch)
+	if err != nil {
+		return err
+	}
+	groups, err := c.s.Users.Groups(c.ctx, c.p)
+	if err != nil {
+		return err
+	}
+	return c.stored(http.StatusOK, c.currentUserType(), "", func() ([]byte, error) { return c.currentUserBody(u, groups), nil })
+}
+
+func changePassword(c *call) error {
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	current, _ := d.Text("currentUserPassword")
+	next, ok := d.Text("newPassword")
+	if !ok {
+		return missing("newPassword")
+	}
+	if err := c.s.Users.ChangePassword(c.ctx, c.p, current, next); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func listUsers(c *call) error {
+	if err := c.ownTenant(); err != nil {
+		return err
+	}
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	q := access.UserQuery{Prefix: c.query.Get("username"), Contains: c.query.Get("usernameContains"), OnlyDevices: c.flag("onlyDevices", false), Offset: p.offset(), Limit: p.size}
+	for _, v := range c.list("groups") {
+		id, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			return fault.E(fault.Op("c8yrest.Users"), fault.Invalid, "groups must be a list of ids of groups")
+		}
+		q.Groups = append(q.Groups, id)
+	}
+	users, n, err := c.s.Users.List(c.ctx, c.p, q)
+	if err != nil {
+		return err
+	}
+	groups, err := c.s.Users.Groups(c.ctx, c.p)
+	if err != nil {
+		return err
+	}
+	p.total = n
+	return c.collection("usercollection", "users", p, func(o *object) error {
+		for _, u := range users {
+			c.writeUser(o, u, groups, c.userURL(u.Name))
+		}
+		return nil
+	})
+}
+
+func (c *call) storedUser(status int, u access.User) error {
+	location := ""
+	if status == http.StatusCreated {
+		location = c.userURL(u.Name)
+	}
+	return c.stored(status, "user", location, func() ([]byte, error) { return c.userBody(u) })
+}
+
+func (c *call) userBody(u access.User) ([]byte, error) {
+	groups, err := c.s.Users.Groups(c.ctx, c.p)
+	if err != nil {
+		return nil, err
+	}
+	var o object
+	c.writeUser(&o, u, groups, c.userURL(u.Name))
+	return o.b, nil
+}
+
+func createUser(c *call) error {
+	if err := c.ownTenant(); err != nil {
+		return err
+	}
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	patch, err := c.userPatch(d)
+	if err != nil {
+		return err
+	}
+	name, _ := d.Text("userName")
+	u, err := c.s.Users.Create(c.ctx, c.p, iot.UserName(name), patch)
+	if err != nil {
+		return err
+	}
+	return c.storedUser(http.StatusCreated, u)
+}
+
+// userOf reads the path segments that name a user.
+func (c *call) userOf() (access.User, error) {
+	if err := c.ownTenant(); err != nil {
+		return access.User{}, err
+	}
+	return c.s.Users.Get(c.ctx, c.p, iot.UserName(c.r.PathValue("user")))
+}
+
+func getUser(c *call) error {
+	u, err := c.userOf()
+	if err != nil {
+		return err
+	}
+	b, err := c.userBody(u)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, "user", b)
+}
+
+func updateUser(c *call) error {
+	u, err := c.userOf()
+	if err != nil {
+		return err
+	}
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	patch, err := c.userPatch(d)
+	if err != nil {
+		return err
+	}
+	if u, err = c.s.Users.Update(c.ctx, c.p, u.Name, patch); err != nil {
+		return err
+	}
+	return c.storedUser(http.StatusOK, u)
+}
+
+func deleteUser(c *call) error {
+	if err := c.ownTenant(); err != nil {
+		return err
+	}
+	if err := c.s.Users.Delete(c.ctx, c.p, iot.UserName(c.r.PathValue("user"))); err != nil {
+		return err
+	}
+	return c.noContent()
+}
