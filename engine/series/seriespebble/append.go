@@ -1,0 +1,130 @@
+package seriespebble
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/isobar-iot/isobar/engine/series"
+	"github.com/isobar-iot/isobar/fault"
+)
+
+// scratch is memory that one append leaves to the next.
+type scratch struct {
+	name, key, value []byte
+	order            []int32
+}
+
+// Append implements series.Store. Concurrent appends share an fsync: each enters the engine's log in turn, then all wait together.
+func (s *Store) Append(ctx context.Context, entries []series.Entry) error {
+	const op = fault.Op("series.Append")
+	err := s.enter()
+	if err == nil {
+		defer s.leave()
+		err = s.append(ctx, entries)
+	}
+	if err != nil {
+		return s.finish(op, firstTenant(entries), err)
+	}
+	return nil
+}
+
+func (s *Store) append(ctx context.Context, entries []series.Entry) error {
+	if err := cmp.Or(ctx.Err(), series.Check(entries)); err != nil || len(entries) == 0 {
+		return err
+	}
+	began := s.opts.Clock.Now()
+	b := s.db.NewBatch()
+	s.appendMu.Lock()
+	err := s.appendLocked(b, entries)
+	s.appendMu.Unlock()
+	if err == nil {
+		// Past this point the data is visible and in the log's queue: the wait is short and must not be cut off.
+		err = b.SyncWait()
+	}
+	if err != nil {
+		b.Close()
+		return err
+	}
+	s.m.committed(points(entries), began)
+	return b.Close()
+}
+
+// appendLocked assigns the sequences and puts the batch into the log and the memtable, without waiting for the disk. Because that
+// happens under one lock, each append sees all earlier ones when it looks for a free sequence, and sealing can tell whether
+// rows came in between its reading and its writing.
+func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
+	s.sort(entries)
+	for _, i := range s.scratch.order {
+		if err := s.put(b, &entries[i]); err != nil {
+			s.forget()
+			return err
+		}
+	}
+	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		s.forget()
+		return err
+	}
+	return nil
+}
+
+// forget drops caches that may know of a batch which was not written.
+func (s *Store) forget() {
+	s.dict.reset()
+	s.seen.reset()
+}
+
+// sort puts the indices of entries in the order of their keys, equal ones in the order of the batch: neighbours can then be told
+// apart without asking the database, and the memtable takes sorted keys faster.
+func (s *Store) sort(entries []series.Entry) {
+	order := s.scratch.order[:0]
+	sorted := true
+	for i := range entries {
+		order = append(order, int32(i))
+		sorted = sorted && (i == 0 || compare(&entries[i-1], &entries[i]) <= 0)
+	}
+	if !sorted {
+		slices.SortFunc(order, func(x, y int32) int {
+			return cmp.Or(compare(&entries[x], &entries[y]), cmp.Compare(x, y))
+		})
+	}
+	s.scratch.order = order
+}
+
+func compare(x, y *series.Entry) int {
+	if x.M.Source != y.M.Source {
+		return cmp.Compare(x.M.Source, y.M.Source)
+	}
+	if x.Tenant != y.Tenant {
+		return cmp.Compare(x.Tenant, y.Tenant)
+	}
+	return cmp.Compare(x.M.Time.UnixMilli(), y.M.Time.UnixMilli())
+}
+
+// put adds one entry to the batch: its row, and its shape and catalog entry if they are new.
+func (s *Store) put(b *pebble.Batch, e *series.Entry) error {
+	c := &s.scratch
+	c.name = nameKey(c.name[:0], e.Tenant, e.M)
+	id, err := s.dict.number(b, e.Tenant, c.name)
+	if err != nil {
+		return err
+	}
+	src := s.seen.get(e.Tenant, e.M.Source)
+	if !src.knows(id) {
+		if err := b.Set(catalogKey(nil, e.Tenant, e.M.Source, id), nil, nil); err != nil {
+			return err
+		}
+		src.learn(id)
+	}
+	ms := e.M.Time.UnixMilli()
+	if e.M.Seq, err = s.sequence(src, e, ms); err != nil {
+		return err
+	}
+	s.watch.note(src.key, ms)
+	s.queue.count(src, s.opts.Clock)
+	c.key = rowKey(c.key[:0], e.Tenant, e.M.Source, stamp{ms, e.M.Seq})
+	c.value = appendRow(c.value[:0], c.key, id, e.M)
+	return b.Set(c.key, c.value, nil)
+}
