@@ -18,6 +18,8 @@ const (
 	flushEvery = 2 * time.Second
 	// overdueEvery is how often devices are looked for that were not heard of in time.
 	overdueEvery = 15 * time.Second
+	// announceEvery is how often, at most, a device that keeps sending is published as updated only because it was heard of.
+	announceEvery = 30 * time.Second
 	// maxWaiting bounds the devices whose sign of life waits; beyond it a flush is made at once.
 	maxWaiting = 20_000
 
@@ -29,10 +31,12 @@ const (
 type presence struct {
 	c *Connectivity
 
-	mu      sync.Mutex // guards waiting, tenants and push
+	mu      sync.Mutex // guards waiting, tenants and push; announced belongs to the goroutine of run
 	waiting map[device]registry.Touch
 	tenants map[iot.TenantID]bool // tenants in which a device was ever heard of here
 	push    map[device]int        // push connections per device
+
+	announced map[device]time.Time // when a device was published last; bounded by the devices that send
 
 	wake chan struct{}
 	quit chan struct{}
@@ -42,7 +46,7 @@ type presence struct {
 }
 
 func newPresence(c *Connectivity) *presence {
-	p := &presence{c: c, waiting: map[device]registry.Touch{}, tenants: map[iot.TenantID]bool{}, push: map[device]int{}, wake: make(chan struct{}, 1),
+	p := &presence{c: c, waiting: map[device]registry.Touch{}, tenants: map[iot.TenantID]bool{}, push: map[device]int{}, announced: map[device]time.Time{}, wake: make(chan struct{}, 1),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{Name: "isobar_connectivity_connected_devices", Help: "Devices with a push connection on this node."})}
 	if c.d.Reg != nil {
@@ -111,7 +115,11 @@ func (p *presence) flush() {
 		if byTenant[d.t] == nil {
 			byTenant[d.t] = map[iot.ID]registry.Touch{}
 		}
-		byTenant[d.t][d.id] = p.judge(ctx, d, t)
+		t = p.judge(ctx, d, t)
+		if now := p.c.d.Clock.Now(); now.Sub(p.announced[d]) >= announceEvery {
+			t.Announce, p.announced[d] = true, now
+		}
+		byTenant[d.t][d.id] = t
 	}
 	for t, touches := range byTenant {
 		if err := p.c.d.Registry.Touch(ctx, t, touches); err != nil {

@@ -36,13 +36,13 @@ func (r *Registry) AsOf(ctx context.Context, p iot.Principal, id iot.ID, at time
 	return iot.ManagedObject{}, fault.E(op, fault.NotFound, fault.Subject(id.String()), errNoVersion, errNoVersion.Error())
 }
 
-// Touch records signs of life of objects and publishes those whose availability or connection changed. It acts for the platform.
+// Touch records signs of life of objects and publishes those whose availability or connection changed, or that ask for it. It acts for the platform.
 func (r *Registry) Touch(ctx context.Context, t iot.TenantID, touches map[iot.ID]Touch) error {
 	if err := r.d.Store.Touch(ctx, t, touches); err != nil {
 		return classify("registry.Touch", err)
 	}
 	for id, touch := range touches {
-		if touch.Availability != "" || touch.Connection != "" {
+		if touch.Announce || touch.Availability != "" || touch.Connection != "" {
 			r.touched(ctx, iot.System(t), id)
 		}
 	}

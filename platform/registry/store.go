@@ -130,6 +130,7 @@ type Touch struct {
 	LastMessage  time.Time
 	Availability string // empty: as it is
 	Connection   string // empty: as it is
+	Announce     bool   // publish the object even if only LastMessage changed; drivers ignore it
 }
 
 // Driver is all that a driver of the registry does.

@@ -1,0 +1,26 @@
+package devicemgmtsql_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
+	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/devicemgmt/devicemgmtsql"
+	"github.com/isobar-iot/isobar/platform/devicemgmt/devicemgmttest"
+)
+
+func TestConformance(t *testing.T) {
+	for name, open := range map[string]func(testing.TB) *sqlkit.DB{"sqlite": sqltest.SQLite, "postgres": sqltest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			devicemgmttest.TestStore(t, func(t *testing.T) devicemgmt.Store {
+				s, err := devicemgmtsql.New(context.Background(), open(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			})
+		})
+	}
+}
