@@ -18,7 +18,7 @@ type caller struct {
 	base     string
 	r        *http.Request // only what a login needs
 	socket   bool
-	foreign  bool // the page behind it came from elsewhere
+	foreign  bool // a WebSocket whose page came from elsewhere
 	denied   bool // a login failed
 	opened   bool // a session was opened or used
 
@@ -35,7 +35,7 @@ func (s *Server) caller(r *http.Request, e endpoint, socket bool) *caller {
 			c.r.Header[name] = v
 		}
 	}
-	if origin := r.Header.Get("Origin"); origin != "" {
+	if origin := r.Header.Get("Origin"); socket && origin != "" { // a foreign page can open a WebSocket, but not send the XSRF header
 		from, err := url.Parse(origin)
 		here, _ := url.Parse(c.base)
 		c.foreign = err != nil || here == nil || !strings.EqualFold(from.Host, here.Host)

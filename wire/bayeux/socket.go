@@ -23,7 +23,7 @@ const (
 type socket struct {
 	srv   *Server
 	conn  *websocket.Conn
-	ctx   context.Context
+	ctx   context.Context // the life of the connection, of which no request's context knows
 	end   context.CancelFunc
 	pumps map[*session]*pump // of the reading goroutine
 	wg    sync.WaitGroup
@@ -62,13 +62,13 @@ func (so *socket) run(work func()) {
 
 // read handles what the client sends until the connection ends.
 func (so *socket) read(c *caller) {
+	greet := time.AfterFunc(greetTimeout, so.end)
+	defer greet.Stop()
 	for {
-		ctx, cancel := so.ctx, context.CancelFunc(func() {})
-		if !c.opened {
-			ctx, cancel = context.WithTimeout(ctx, greetTimeout)
+		if c.opened {
+			greet.Stop()
 		}
-		_, text, err := so.conn.Read(ctx)
-		cancel()
+		_, text, err := so.conn.Read(so.ctx)
 		if err != nil {
 			return
 		}
