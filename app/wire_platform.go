@@ -76,7 +76,7 @@ func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
 func startConnectivity(_ context.Context, p *parts) (stopFunc, error) {
 	var err error
 	p.connectivity, err = connectivity.New(connectivity.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bus: p.bus,
-		Clock: p.clock, Log: p.component("connectivity"), Reg: p.reg})
+		Group: p.registrations.GroupOf, Clock: p.clock, Log: p.component("connectivity"), Reg: p.reg})
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ type Deps struct {
 	Telemetry  *telemetry.Telemetry
 	Operations *devicemgmt.Operations
 	Bus        *bus.Bus
+	// Group returns the group into which the registration of a device asked to put it; zero: none.
+	Group func(ctx context.Context, t iot.TenantID, serial string) (iot.ID, error)
 	Clock      clock.Clock
 	Log        *slog.Logger
 	Reg        prometheus.Registerer
@@ -119,6 +121,9 @@ func (c *Connectivity) Ensure(ctx context.Context, p iot.Principal, x Contact) (
 		draft := registry.Draft{Type: &x.Object.Type, Name: &x.Object.Name, Fragments: x.Object.Fragments, ExternalIDs: []iot.ExternalID{{Type: iot.SerialType, Value: x.Serial}}}
 		objects, err := c.d.Registry.Create(ctx, p, x.Place, draft)
 		if err == nil {
+			if x.Place.Parent == 0 {
+				c.JoinGroup(ctx, p.Tenant, x.Serial, objects[0].ID)
+			}
 			return objects[0].ID, true, nil
 		}
 		if !fault.Is(err, fault.Exists) {
@@ -126,4 +131,16 @@ func (c *Connectivity) Ensure(ctx context.Context, p iot.Principal, x Contact) (
 		}
 	}
 	return 0, false, err
+}
+
+// JoinGroup puts a new device into the group that its registration named, if it did. It acts for the platform; that the group has gone
+// meanwhile does not keep the device out.
+func (c *Connectivity) JoinGroup(ctx context.Context, t iot.TenantID, serial string, id iot.ID) {
+	group, err := c.d.Group(ctx, t, serial)
+	if err == nil && group != 0 {
+		err = c.d.Registry.Link(ctx, iot.System(t), group, iot.ChildAsset, []iot.ID{id})
+	}
+	if err != nil {
+		c.d.Log.Warn("put a device into its group", "tenant", t, "device", id, "err", err)
+	}
 }

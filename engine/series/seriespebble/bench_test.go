@@ -140,7 +140,7 @@ func BenchmarkSeal(b *testing.B) {
 		b.ReportMetric(float64(n)/loaded, "sealed/row")
 		must(b, s.Compact(context.Background()))
 		b.ReportMetric(float64(s.DiskBytes())/loaded, "bytes/point")
-		b.ReportMetric(float64(s.DataBytes())/loaded, "tablebytes/point")
+		b.ReportMetric(float64(s.TableBytes())/loaded, "tablebytes/point")
 		b.ReportMetric(s.WriteAmplification(), "writeamp")
 		b.StartTimer()
 	}

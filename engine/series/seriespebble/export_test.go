@@ -2,9 +2,6 @@ package seriespebble
 
 import "github.com/cockroachdb/pebble/v2"
 
-// DataBytes returns the size of the live tables, without log and obsolete files.
-func (s *Store) DataBytes() int64 { return s.db.Metrics().Total().TablesSize }
-
 // WriteAmplification returns bytes written to tables and log per byte that came in with batches.
 func (s *Store) WriteAmplification() float64 {
 	m := s.db.Metrics()

@@ -212,6 +212,16 @@ func (s *Store) DiskBytes() int64 {
 	return int64(s.db.Metrics().DiskSpaceUsage())
 }
 
+// TableBytes returns the size of the live tables: what the measurements themselves take, without the log of fixed size and tables that wait
+// to be deleted.
+func (s *Store) TableBytes() int64 {
+	if s.enter() != nil {
+		return 0
+	}
+	defer s.leave()
+	return s.db.Metrics().Total().TablesSize
+}
+
 // Compact merges everything into the lowest level, which frees the space of sealed and deleted rows at once instead of over time.
 // It is meant for benchmarks and for maintenance windows: it rewrites the whole store.
 func (s *Store) Compact(ctx context.Context) error {
