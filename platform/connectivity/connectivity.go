@@ -27,9 +27,9 @@ type Deps struct {
 	Bus        *bus.Bus
 	// Group returns the group into which the registration of a device asked to put it; zero: none.
 	Group func(ctx context.Context, t iot.TenantID, serial string) (iot.ID, error)
-	Clock      clock.Clock
-	Log        *slog.Logger
-	Reg        prometheus.Registerer
+	Clock clock.Clock
+	Log   *slog.Logger
+	Reg   prometheus.Registerer
 }
 
 // Connectivity is the face. It is safe for concurrent use.
