@@ -117,22 +117,28 @@ func (u *Users) Bootstrap(ctx context.Context, t iot.TenantID, admin iot.UserNam
 }
 
 // EnsureSystemUser creates an account for a fixed purpose, such as the one with which devices ask for credentials, or sets its password.
-func (u *Users) EnsureSystemUser(ctx context.Context, t iot.TenantID, name iot.UserName, password string, roles ...string) error {
+// Without a password an existing account stays as it is, and a new one gets a random password, which is returned.
+func (u *Users) EnsureSystemUser(ctx context.Context, t iot.TenantID, name iot.UserName, password string, roles ...string) (made string, err error) {
+	const op = fault.Op("access.EnsureSystemUser")
 	now := u.d.Clock.Now()
 	rev := u.revision(iot.System(t))
 	old, err := u.d.Store.User(ctx, t, name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
+		if password == "" {
+			made = RandomPassword()
+			password = made
+		}
 		user := User{Name: name, Enabled: true, PasswordHash: hashSecret(password), PasswordSince: now, Created: now, Roles: sorted(roles)}
-		return classify("access.EnsureSystemUser", u.d.Store.PutUser(ctx, t, user, true, rev))
+		return made, classify(op, u.d.Store.PutUser(ctx, t, user, true, rev))
 	case err != nil:
-		return classify("access.EnsureSystemUser", err)
-	case verify(old.PasswordHash, password):
-		return nil
+		return "", classify(op, err)
+	case password == "" || verify(old.PasswordHash, password):
+		return "", nil
 	}
 	old.PasswordHash, old.PasswordSince = hashSecret(password), now
 	defer u.changed(t)
-	return classify("access.EnsureSystemUser", u.d.Store.PutUser(ctx, t, old, false, rev))
+	return "", classify(op, u.d.Store.PutUser(ctx, t, old, false, rev))
 }
 
 // DeviceAccount creates or renews the account of a device and returns its name and new password. It acts for the platform:

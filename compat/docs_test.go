@@ -1,0 +1,56 @@
+package compat_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/isobar-iot/isobar/app"
+)
+
+// TestDocsCommands runs the commands of the how-to pages in order against a fresh server: what a page says must work.
+func TestDocsCommands(t *testing.T) {
+	if _, err := exec.LookPath("mosquitto_pub"); err != nil {
+		t.Skip("mosquitto_pub is not installed: run through make test")
+	}
+	conf := app.Config{Data: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", LogLevel: "error", LogFormat: "text", AdminPassword: "Docs-123456", BootstrapPassword: "Boot-123456"}
+	pf, err := app.Start(context.Background(), conf, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pf.Stop()
+	_, port, _ := strings.Cut(pf.Addr("mqtt"), ":")
+	script := "set -eu\n" + shellBlocks(t, "../docs/how-to/connect-a-device.md")
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Env = append(os.Environ(), "URL=http://"+pf.Addr("http"), "MQTT_PORT="+port, "ADMIN="+conf.AdminPassword, "BOOTSTRAP="+conf.BootstrapPassword)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the page's last commands do not show %s:\n%s", want, out)
+		}
+	}
+}
+
+// shellBlocks returns the commands of a page: its blocks marked sh.
+func shellBlocks(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.FromSlash(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for i, part := range strings.Split(string(text), "```") {
+		if code, ok := strings.CutPrefix(part, "sh\n"); ok && i%2 == 1 {
+			fmt.Fprintln(&out, code)
+		}
+	}
+	return out.String()
+}
