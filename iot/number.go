@@ -19,7 +19,10 @@ type Number struct {
 // Float64 is the Scale of a Number whose Mant holds the bits of a float64.
 const Float64 int8 = -1
 
-const maxScale = 18
+const (
+	maxScale  = 18
+	maxDigits = 19 // what an int64 holds, if it does not overflow
+)
 
 var errNotNumber = errors.New("not a finite JSON number")
 
@@ -55,7 +58,7 @@ func numeric(s string) bool {
 	return s != ""
 }
 
-// parseDecimal reads -?digits(.digits)? with at most 18 significant digits.
+// parseDecimal reads -?digits(.digits)? whose digits fit an int64.
 func parseDecimal(s string) (Number, bool) {
 	i, neg := 0, false
 	if len(s) > 0 && s[0] == '-' {
@@ -66,6 +69,9 @@ func parseDecimal(s string) (Number, bool) {
 	for ; i < len(s); i++ {
 		switch c := s[i]; {
 		case c >= '0' && c <= '9':
+			if mant > (math.MaxInt64-int64(c-'0'))/10 {
+				return Number{}, false
+			}
 			mant = mant*10 + int64(c-'0')
 			digits++
 			if point {
@@ -76,7 +82,7 @@ func parseDecimal(s string) (Number, bool) {
 		default:
 			return Number{}, false
 		}
-		if digits > maxScale {
+		if digits > maxDigits || scale > maxScale {
 			return Number{}, false
 		}
 	}

@@ -113,6 +113,9 @@ function plain(value: unknown): string {
 }
 
 function Row({ record }: { record: AuditRecord }) {
+  // The source of an alarm's or operation's record is that alarm or operation.
+  const device =
+    record.com_cumulocity_model_event_AuditSourceDevice?.id ?? (record.type === 'Inventory' ? record.source?.id : '');
   return (
     <li data-testid="audit-row" style={{ display: 'flex', flexWrap: 'wrap', gap: '2px 20px' }}>
       <div style={{ flex: '1 1 300px', minWidth: 0 }}>
@@ -130,11 +133,11 @@ function Row({ record }: { record: AuditRecord }) {
         <div className="num">{sayTime(record.creationTime ?? record.time)}</div>
         <div className="break">
           {[record.user, sayName(record.type)].filter(Boolean).join(' · ')}
-          {record.source?.id && (
+          {device && (
             <>
               {' · '}
-              <Link to={`/device/${record.source.id}`} style={{ color: 'inherit' }}>
-                {record.source.name ?? record.source.id}
+              <Link to={`/device/${device}`} style={{ color: 'inherit' }}>
+                {text.devices.unnamed(device)}
               </Link>
             </>
           )}

@@ -3,7 +3,7 @@ import type { Device, Reference } from './shape';
 
 const BASE = '/inventory/managedObjects';
 
-export type ConnectionFilter = 'connected' | 'disconnected' | 'sending' | 'silent';
+export type ConnectionFilter = 'connected' | 'disconnected' | 'connecting' | 'sending' | 'silent';
 export type AlarmFilterWord = 'any' | 'critical';
 
 export interface DeviceFilter {
@@ -25,7 +25,8 @@ export function quote(value: string): string {
 
 const connectionClause: Record<ConnectionFilter, string> = {
   connected: "c8y_Connection.status eq 'CONNECTED'",
-  disconnected: "not(c8y_Connection.status eq 'CONNECTED')",
+  disconnected: "c8y_Connection.status eq 'DISCONNECTED'",
+  connecting: 'has(c8y_Connection)', // not the children behind a gateway
   sending: "c8y_Availability.status eq 'AVAILABLE'",
   silent: "c8y_Availability.status eq 'UNAVAILABLE'",
 };

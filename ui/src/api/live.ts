@@ -1,8 +1,9 @@
 // React side of the realtime client.
 import { useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { mergeAlarm, mergeDevice, mergeEvent, mergeOperation } from './merge';
 import { realtime, type Handler, type LiveState } from './realtime';
+import type { Alarm, RealtimeAction } from './shape';
 
 export function useLiveState(): LiveState {
   return useSyncExternalStore(realtime.watch, () => realtime.state);
@@ -39,4 +40,25 @@ export function useLiveEvents(source: string): void {
 export function useLiveOperations(deviceId: string): void {
   const client = useQueryClient();
   useChannel(`/operations/${deviceId}`, (action, data) => mergeOperation(client, action, data));
+}
+
+const HEARD_STEP_MS = 1000;
+/** Raised by the server, so no sign of life. */
+const SILENCE = 'c8y_UnavailabilityAlarm';
+
+/** When something of the device last arrived here. The server tells its own time of that only every half minute. */
+export function useLastHeard(id: string): number {
+  const [heard, setHeard] = useState({ id, at: 0 });
+  const hear = (action: RealtimeAction) => {
+    if (action !== 'CREATE') return;
+    const at = Date.now();
+    setHeard((old) => (old.id === id && at - old.at < HEARD_STEP_MS ? old : { id, at }));
+  };
+  useChannel(`/measurements/${id}`, hear);
+  useChannel(`/events/${id}`, hear);
+  useChannel('/alarms/*', (action, data) => {
+    const alarm = data as Alarm;
+    if (alarm?.source?.id === id && alarm.type !== SILENCE) hear(action);
+  });
+  return heard.id === id ? heard.at : 0;
 }

@@ -93,6 +93,8 @@ export function mergeOperation(client: QueryClient, action: RealtimeAction, data
   for (const [key, page] of client.getQueriesData<Page<Operation>>({ queryKey: ['operations'] })) {
     const filter = key[1] as OperationFilter;
     const fits = !filter.status || filter.status === operation.status;
-    if (page && filter.deviceId === operation.deviceId) client.setQueryData(key, placed(page, operation, fits));
+    // The answer to a creation may come after the first changes; it must not undo them.
+    const known = action === 'CREATE' && page?.items.some((one) => one.id === operation.id);
+    if (page && !known && filter.deviceId === operation.deviceId) client.setQueryData(key, placed(page, operation, fits));
   }
 }

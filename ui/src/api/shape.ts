@@ -35,6 +35,7 @@ export interface Device {
   c8y_RelayArray?: string[];
   c8y_Position?: { lat?: number; lng?: number };
   assetParents?: { references?: Reference[] };
+  deviceParents?: { references?: Reference[] };
   [fragment: string]: unknown;
 }
 
@@ -142,6 +143,7 @@ export interface AuditRecord {
   application?: string;
   severity?: string;
   source?: Source;
+  com_cumulocity_model_event_AuditSourceDevice?: { id?: string };
   changes?: { attribute: string; newValue?: unknown; previousValue?: unknown }[];
 }
 

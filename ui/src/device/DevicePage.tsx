@@ -5,8 +5,9 @@ import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { ApiError } from '../api/http';
 import { getDevice, putDevice } from '../api/inventory';
+import { useLastHeard } from '../api/live';
 import { mergedDevice } from '../api/merge';
-import type { Device } from '../api/shape';
+import type { Device, Reference } from '../api/shape';
 import { nameOf } from '../fleet/DeviceRows';
 import { AlarmCounts, Reachable, Sends } from '../parts/Badges';
 import { sayDone, sayFailed } from '../parts/Bits';
@@ -14,6 +15,7 @@ import { sayName } from '../parts/say';
 import { Empty, Failed, Rows } from '../parts/States';
 import { text } from '../text';
 import { DeviceAlarms, DeviceEvents } from './Happenings';
+import { useNewestValue } from './lastValues';
 import { Overview } from './Overview';
 
 const Values = lazy(async () => ({ default: (await import('./Values')).Values }));
@@ -106,16 +108,19 @@ function Content({ device, tab }: { device: Device; tab: Tab }) {
 }
 
 function Header({ device }: { device: Device }) {
-  const groups = (device.assetParents?.references ?? [])
-    .map((reference) => reference.managedObject)
-    .filter((group) => group?.name);
+  const live = useLastHeard(device.id);
+  const heard = Math.max(live, useNewestValue(device.id));
+  const named = (references?: Reference[]) =>
+    (references ?? []).map((reference) => reference.managedObject).filter((one) => one?.name);
+  const groups = named(device.assetParents?.references);
+  const parents = named(device.deviceParents?.references);
   const hasAlarms = Object.values(device.c8y_ActiveAlarmsStatus ?? {}).some((count) => Number(count) > 0);
   return (
     <header style={{ marginBottom: 12 }}>
       <BackLink />
       <Name device={device} />
       <Group gap={8} mt={4}>
-        <Sends device={device} />
+        <Sends device={device} heard={heard} />
         <Reachable device={device} />
         {hasAlarms && (
           <Link to={`/device/${device.id}/alarms`} replace className="plain" aria-label={text.device.moreAlarms}>
@@ -125,19 +130,25 @@ function Header({ device }: { device: Device }) {
         <Text size="sm" c="dimmed" className="break">
           {device.type && `${sayName(device.type)} · `}
           {text.device.id} {device.id}
+          {parents.length > 0 && ` · ${text.device.partOf} `}
+          <Names objects={parents} place="device" />
           {groups.length > 0 && ' · '}
-          {groups.map((group, index) => (
-            <span key={group.id}>
-              {index > 0 && ', '}
-              <Link to={`/groups/${group.id}`} style={{ color: 'inherit' }}>
-                {group.name}
-              </Link>
-            </span>
-          ))}
+          <Names objects={groups} place="groups" />
         </Text>
       </Group>
     </header>
   );
+}
+
+function Names({ objects, place }: { objects: Device[]; place: 'device' | 'groups' }) {
+  return objects.map((object, index) => (
+    <span key={object.id}>
+      {index > 0 && ', '}
+      <Link to={`/${place}/${object.id}`} style={{ color: 'inherit' }}>
+        {object.name}
+      </Link>
+    </span>
+  ));
 }
 
 function Name({ device }: { device: Device }) {

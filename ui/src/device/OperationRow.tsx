@@ -14,6 +14,7 @@ export function OperationRow({ operation, compact }: { operation: Operation; com
   const client = useQueryClient();
   const [open, setOpen] = useState(false);
   const body = operationBody(operation);
+  const result = (operation.c8y_Command as { result?: unknown } | undefined)?.result;
   const title = operation.description || Object.keys(body).map(sayName).join(', ') || operation.id;
   const cancel = useMutation({
     mutationFn: () => cancelOperation(operation.id, text.control.cancelReason),
@@ -51,6 +52,11 @@ export function OperationRow({ operation, compact }: { operation: Operation; com
           </Group>
         )}
       </div>
+      {typeof result === 'string' && result && (
+        <pre className="code answer" aria-label={text.control.result} data-brief={compact} data-testid="operation-result">
+          {result}
+        </pre>
+      )}
       {!compact && (
         <Collapse expanded={open}>
           <div style={{ paddingTop: 10 }}>

@@ -1,5 +1,5 @@
 import { Text } from '@mantine/core';
-import { IconChartLine, IconCircleCheck, IconTerminal2 } from '@tabler/icons-react';
+import { IconCircleCheck, IconTerminal2 } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
 import { listAlarms } from '../api/alarm';
@@ -14,6 +14,7 @@ import { Sparkline } from '../parts/Sparkline';
 import { Empty, Shown } from '../parts/States';
 import { text } from '../text';
 import { useLastValues, type LastValue } from './lastValues';
+import { NoValues } from './NoValues';
 import { OperationRow } from './OperationRow';
 
 export function Overview({ device }: { device: Device }) {
@@ -42,11 +43,7 @@ function LastValues({ id }: { id: string }) {
               ))}
             </div>
           ) : (
-            <div className="card">
-              <Empty icon={<IconChartLine size={34} stroke={1.4} aria-hidden="true" />} title={text.device.noValues}>
-                {text.device.noValuesHint}
-              </Empty>
-            </div>
+            <NoValues id={id} />
           )
         }
       </Shown>

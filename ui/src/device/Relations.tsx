@@ -27,6 +27,7 @@ export function Children({ id }: { id: string }) {
 
 function ChildPanel({ id, kind }: { id: string; kind: ChildKind }) {
   const query = useQuery({ queryKey: ['children', id, kind], queryFn: ({ signal }) => listChildren(id, kind, MOST, signal) });
+  if (kind !== 'childDevices' && !query.isError && !query.data?.length) return null;
   return (
     <Panel title={text.children[kind]}>
       <Shown query={query} need="ROLE_INVENTORY_READ" rows={1}>
@@ -35,7 +36,7 @@ function ChildPanel({ id, kind }: { id: string; kind: ChildKind }) {
             <DeviceCards devices={devices} />
           ) : (
             <Text size="sm" c="dimmed" px={16} pb={14}>
-              {kind === 'childDevices' ? text.children.noneHint : text.children.none}
+              {text.children.noneHint}
             </Text>
           )
         }

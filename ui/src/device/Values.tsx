@@ -12,6 +12,7 @@ import { sayCount, sayNumber, saySeries } from '../parts/say';
 import { Empty, Rows, Shown } from '../parts/States';
 import { text } from '../text';
 import { Chart, MOST_LINES } from './Chart';
+import { NoValues } from './NoValues';
 import './values.css';
 import { intervalFor, RANGE_MS, RANGES, SeriesModel, summaries, type Range } from './seriesModel';
 import { ValueTable } from './ValueTable';
@@ -27,17 +28,7 @@ export function Values({ id }: { id: string }) {
   });
   return (
     <Shown query={names} need="ROLE_MEASUREMENT_READ">
-      {(all) =>
-        all.length ? (
-          <Explorer id={id} all={all} />
-        ) : (
-          <div className="card">
-            <Empty icon={<IconChartLine size={34} stroke={1.4} aria-hidden="true" />} title={text.device.noValues}>
-              {text.device.noValuesHint}
-            </Empty>
-          </div>
-        )
-      }
+      {(all) => (all.length ? <Explorer id={id} all={all} /> : <NoValues id={id} />)}
     </Shown>
   );
 }

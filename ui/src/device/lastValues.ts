@@ -57,6 +57,13 @@ async function load(id: string, signal: AbortSignal): Promise<Map<string, LastVa
   return values;
 }
 
+/** The time of the newest value that the overview has loaded, without asking for any. */
+export function useNewestValue(id: string): number {
+  const { data } = useQuery<Map<string, LastValue>>({ queryKey: ['lastValues', id], enabled: false, structuralSharing: false });
+  const times = [...(data?.values() ?? [])].map((value) => (value.time ? Date.parse(value.time) : 0));
+  return Math.min(Date.now(), Math.max(0, ...times));
+}
+
 export function useLastValues(id: string) {
   const query = useQuery({
     queryKey: ['lastValues', id],

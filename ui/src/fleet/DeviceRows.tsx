@@ -8,11 +8,11 @@ import { text } from '../text';
 
 export const nameOf = (device: Device) => device.name ?? text.devices.unnamed(device.id);
 
-function Status({ device }: { device: Device }) {
+function Status({ device, brief }: { device: Device; brief?: boolean }) {
   return (
-    <span style={{ display: 'inline-flex', gap: 4, flexWrap: 'wrap' }}>
+    <span style={{ display: 'inline-flex', gap: 4, flexWrap: brief ? 'nowrap' : 'wrap' }}>
       <Sends device={device} />
-      <Reachable device={device} />
+      <Reachable device={device} brief={brief} />
     </span>
   );
 }
@@ -26,7 +26,7 @@ export function DeviceTable({ devices }: { devices: Device[] }) {
         <thead>
           <tr>
             {[words.name, words.status, words.alarms, words.type, words.model, words.serial, words.updated].map((word) => (
-              <th key={word} scope="col">
+              <th key={word} scope="col" data-wide={word === words.serial}>
                 {word}
               </th>
             ))}
@@ -44,20 +44,26 @@ export function DeviceTable({ devices }: { devices: Device[] }) {
                 if (!(event.target as HTMLElement).closest('a')) void navigate(`/device/${device.id}`);
               }}
             >
-              <td style={{ minWidth: 170 }}>
-                <Link to={`/device/${device.id}`} className="plain break" style={{ fontWeight: 600 }}>
+              <td className="name" title={nameOf(device)}>
+                <Link to={`/device/${device.id}`} className="plain" style={{ fontWeight: 600 }}>
                   {nameOf(device)}
                 </Link>
               </td>
               <td>
-                <Status device={device} />
+                <Status device={device} brief />
               </td>
               <td>
                 <AlarmCounts device={device} none={<span className="soft">{text.status.noAlarms}</span>} />
               </td>
-              <td className="break">{device.type ? <span title={device.type}>{sayName(device.type)}</span> : '–'}</td>
-              <td className="break">{device.c8y_Hardware?.model ?? '–'}</td>
-              <td className="break num">{device.c8y_Hardware?.serialNumber ?? '–'}</td>
+              <td className="side" title={device.type}>
+                {device.type ? sayName(device.type) : '–'}
+              </td>
+              <td className="side" title={device.c8y_Hardware?.model}>
+                {device.c8y_Hardware?.model ?? '–'}
+              </td>
+              <td className="side num" data-wide="true" title={device.c8y_Hardware?.serialNumber}>
+                {device.c8y_Hardware?.serialNumber ?? '–'}
+              </td>
               <td className="soft">
                 <Age time={device.lastUpdated} />
               </td>

@@ -7,7 +7,8 @@ import { Link, useSearchParams } from 'react-router';
 import { listDevices, type AlarmFilterWord, type ConnectionFilter, type DeviceFilter } from '../api/inventory';
 import { Pager, Panel, usePhone } from '../parts/Bits';
 import { sayCount } from '../parts/say';
-import { Empty, PageTitle, Shown } from '../parts/States';
+import { Empty, Forbidden, PageTitle, Shown } from '../parts/States';
+import { useHasRole } from '../shell/session';
 import { text } from '../text';
 import { DeviceCards, DeviceTable } from './DeviceRows';
 
@@ -28,6 +29,7 @@ export function DevicesPage() {
   const [search, setSearch] = useSearchParams();
   const filter = filterFrom(search);
   const phone = usePhone();
+  const may = useHasRole('ROLE_INVENTORY_READ', 'ROLE_INVENTORY_ADMIN');
   const query = useQuery({
     queryKey: ['devices', 'list', filter],
     queryFn: ({ signal }) => listDevices(filter, signal),
@@ -56,6 +58,8 @@ export function DevicesPage() {
       <Panel>
         <Shown query={query} need="ROLE_INVENTORY_READ" rows={8}>
           {(page) => {
+            // A server may answer with what the user owns, which is nothing, instead of a refusal.
+            if (!page.items.length && !may) return <Forbidden need="ROLE_INVENTORY_READ" />;
             if (!page.items.length && page.page === 1)
               return <NoDevices filtered={filtered} clear={() => setSearch(new URLSearchParams())} />;
             return (

@@ -24,7 +24,8 @@ import {
 import type { Device } from '../api/shape';
 import { Panel, sayDone, sayFailed } from '../parts/Bits';
 import { Confirm } from '../parts/Confirm';
-import { Empty, PageTitle, Rows, Shown } from '../parts/States';
+import { Empty, Forbidden, PageTitle, Rows, Shown } from '../parts/States';
+import { useHasRole } from '../shell/session';
 import { text } from '../text';
 import { DeviceCards, nameOf } from './DeviceRows';
 import { AddDevice, NameDialog } from './GroupDialogs';
@@ -65,6 +66,16 @@ export function GroupsPage() {
     </Button>
   );
   const empty = roots.data?.items.length === 0;
+  const may = useHasRole('ROLE_INVENTORY_READ', 'ROLE_INVENTORY_ADMIN', 'ROLE_INVENTORY_CREATE');
+  if (empty && !may)
+    return (
+      <>
+        <PageTitle title={text.groups.title} />
+        <Panel>
+          <Forbidden need="ROLE_INVENTORY_READ" />
+        </Panel>
+      </>
+    );
   return (
     <>
       <PageTitle title={text.groups.title}>{!empty && createButton}</PageTitle>

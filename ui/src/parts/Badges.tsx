@@ -4,6 +4,7 @@ import {
   IconAlertTriangle,
   IconBan,
   IconCheck,
+  IconEyeOff,
   IconClock,
   IconInfoCircle,
   IconLoader2,
@@ -95,8 +96,8 @@ export function AlarmCounts({ device, none }: { device: Device; none?: ReactNode
   );
 }
 
-/** "Sends: 12 s ago" - when the device was last heard. */
-export function Sends({ device }: { device: Device }) {
+/** "Sends 12 s ago": when the device was last heard, by the server or, in `heard`, by this page. */
+export function Sends({ device, heard = 0 }: { device: Device; heard?: number }) {
   const { status, lastMessage } = device.c8y_Availability ?? {};
   if (status === 'MAINTENANCE') {
     return (
@@ -105,35 +106,45 @@ export function Sends({ device }: { device: Device }) {
       </Badge>
     );
   }
-  if (!status && !lastMessage)
+  const told = (lastMessage && Date.parse(lastMessage)) || 0;
+  const last = Math.max(told, heard);
+  if (!status && !last) {
+    if ((device.c8y_RequiredAvailability?.responseInterval ?? 0) > 0)
+      return (
+        <Badge tone="quiet" icon={<IconZzz size={14} aria-hidden="true" />}>
+          {text.status.neverHeard}
+        </Badge>
+      );
     return (
-      <Badge tone="quiet" icon={<IconZzz size={14} />}>
-        {text.status.neverHeard}
+      <Badge tone="quiet" icon={<IconEyeOff size={14} aria-hidden="true" />} title={text.status.notMonitoredHint}>
+        {text.status.notMonitored}
       </Badge>
     );
-  const silent = status === 'UNAVAILABLE';
+  }
+  const silent = status === 'UNAVAILABLE' && heard <= told;
   const icon = silent ? <IconZzz size={14} aria-hidden="true" /> : <IconWaveSine size={14} aria-hidden="true" />;
   return (
     <Badge tone={silent ? 'major' : 'good'} icon={icon}>
       {silent ? text.status.silent : text.status.sends}
-      {lastMessage && <Age time={lastMessage} />}
+      {last > 0 && <Age time={last} />}
     </Badge>
   );
 }
 
-/** Whether commands reach the device now. */
-export function Reachable({ device }: { device: Device }) {
+/** Whether commands reach the device now; `brief` leaves the word to screen readers and the title. */
+export function Reachable({ device, brief }: { device: Device; brief?: boolean }) {
   const status = device.c8y_Connection?.status;
   if (!status || status === 'MAINTENANCE') return null;
   const connected = status === 'CONNECTED';
+  const word = connected ? text.status.connected : text.status.disconnected;
   const icon = connected ? (
     <IconPlugConnected size={14} aria-hidden="true" />
   ) : (
     <IconPlugConnectedX size={14} aria-hidden="true" />
   );
   return (
-    <Badge tone={connected ? 'good' : 'quiet'} icon={icon}>
-      {connected ? text.status.connected : text.status.disconnected}
+    <Badge tone={connected ? 'good' : 'quiet'} icon={icon} title={brief ? word : undefined}>
+      {brief ? <span className="hidden">{word}</span> : word}
     </Badge>
   );
 }

@@ -43,15 +43,17 @@ export function Rows({ count = 6, height = 44 }: { count?: number; height?: numb
   );
 }
 
+export function Forbidden({ need }: { need?: string }) {
+  return (
+    <Empty icon={<IconLock size={34} stroke={1.4} aria-hidden="true" />} title={text.state.forbidden}>
+      {need ? text.state.forbiddenNeed(need) : text.state.forbiddenAsk}
+    </Empty>
+  );
+}
+
 export function Failed({ error, retry, need }: { error: unknown; retry?: () => void; need?: string }) {
   const known = error instanceof ApiError ? error : undefined;
-  if (known?.status === 403) {
-    return (
-      <Empty icon={<IconLock size={34} stroke={1.4} aria-hidden="true" />} title={text.state.forbidden}>
-        {need ? text.state.forbiddenNeed(need) : text.state.forbiddenAsk}
-      </Empty>
-    );
-  }
+  if (known?.status === 403) return <Forbidden need={need} />;
   const offline = known?.status === 0;
   const button = retry && (
     <Button variant="light" leftSection={<IconRefresh size={16} />} onClick={retry} mt="xs">

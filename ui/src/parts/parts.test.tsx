@@ -5,7 +5,9 @@ import type { ReactNode } from 'react';
 import { MemoryRouter } from 'react-router';
 import { expect, test, vi } from 'vitest';
 import { ApiError } from '../api/http';
+import type { Device } from '../api/shape';
 import { DeviceCards } from '../fleet/DeviceRows';
+import { Sends } from './Badges';
 import { saySeries, sayAge, sayName } from './say';
 import { Shown } from './States';
 
@@ -54,9 +56,30 @@ test('a device card tells connection and alarms in words', () => {
   expect(screen.queryByText('Minor')).toBeNull();
 });
 
+test('a device that does not say how often it sends is not monitored, one that does is awaited', () => {
+  show(<DeviceCards devices={[{ id: '1' }, { id: '2', c8y_RequiredAvailability: { responseInterval: 10 } }]} />);
+  expect(screen.getAllByText('Not monitored')).toHaveLength(1);
+  expect(screen.getAllByText('Not heard yet')).toHaveLength(1);
+});
+
+test('what arrives live counts as a sign of life', () => {
+  const device: Device = { id: '1', c8y_Availability: { status: 'UNAVAILABLE', lastMessage: '2020-01-01T00:00:00Z' } };
+  const { rerender } = show(<Sends device={device} />);
+  expect(screen.getByText('Silent')).toBeTruthy();
+  rerender(
+    <MantineProvider>
+      <Sends device={device} heard={Date.now()} />
+    </MantineProvider>,
+  );
+  expect(screen.getByText('Sends')).toBeTruthy();
+  expect(screen.getByText('just now')).toBeTruthy();
+});
+
 test('names and ages are said in words', () => {
   expect(saySeries('c8y_Temperature.T')).toBe('Temperature T');
   expect(sayName('c8y_SoftwareUpdate')).toBe('Software update');
+  expect(sayName('isobar_HomeGateway')).toBe('Home gateway');
+  expect(sayName('flow_rate')).toBe('Flow rate');
   expect(sayAge(0, 12_000)).toBe('12 s ago');
   expect(sayAge(0, 3 * 86_400_000)).toBe('3 days ago');
 });

@@ -39,10 +39,10 @@ export function saySeries(series: string): string {
   return name.toLowerCase() === fragment.toLowerCase() ? spaced : `${spaced} ${name}`;
 }
 
-/** `c8y_LoraGateway` becomes "Lora gateway"; used for types and abilities without copy of their own. */
+/** `c8y_LoraGateway` becomes "Lora gateway", without the prefix of its maker; used for types and abilities without copy of their own. */
 export function sayName(technical: string): string {
   const words = technical
-    .replace(/^(c8y|com_cumulocity_model)_/, '')
+    .replace(/^(com_cumulocity_model_|[a-z][a-z0-9]*_(?=[A-Z]))/, '')
     .replace(/_/g, ' ')
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2');
   const sentence = words.replace(/(?<=\s)[A-Z](?=[a-z])/g, (letter) => letter.toLowerCase());

@@ -14,7 +14,7 @@ import { Code, Panel } from '../parts/Bits';
 import { sayCount } from '../parts/say';
 import { Empty, PageTitle, Shown } from '../parts/States';
 import { text } from '../text';
-import { useCurrentUser, useTenant } from './session';
+import { useCurrentUser, useHasRole, useTenant } from './session';
 
 const RECENT = 6;
 const RECHECK_MS = 60_000;
@@ -30,7 +30,13 @@ export function HomePage() {
     queryFn: ({ signal }) => countDevices({ connection: 'connected' }, signal),
     refetchInterval: RECHECK_MS,
   });
-  const fresh = all.data === 0;
+  const connecting = useQuery({
+    queryKey: ['devices', 'count', 'connecting'],
+    queryFn: ({ signal }) => countDevices({ connection: 'connecting' }, signal),
+    refetchInterval: RECHECK_MS,
+  });
+  const may = useHasRole('ROLE_INVENTORY_READ', 'ROLE_INVENTORY_ADMIN', 'ROLE_INVENTORY_CREATE');
+  const fresh = may && all.data === 0;
   return (
     <>
       <PageTitle title={text.home.title} />
@@ -42,7 +48,7 @@ export function HomePage() {
             label={text.home.connected}
             value={connected.data}
             to="/devices?connection=connected"
-            sub={all.data === undefined ? ' ' : text.home.connectedOf(sayCount(all.data))}
+            sub={connecting.data === undefined ? ' ' : text.home.connectedOf(sayCount(connecting.data))}
           />
           <SeverityTiles status="open" flat />
         </div>
@@ -50,7 +56,7 @@ export function HomePage() {
           <RecentAlarms />
           <RecentEvents />
         </div>
-        {!fresh && <ConnectCard />}
+        {!fresh && may && <ConnectCard />}
       </div>
     </>
   );
@@ -139,7 +145,7 @@ function ConnectCard({ first }: { first?: boolean }) {
   const user = useCurrentUser().data?.userName ?? 'user';
   const tenant = useTenant().data?.name ?? 'tenant';
   const command = [
-    `mosquitto_pub -h ${location.hostname} -p 1883 -i my-device \\`,
+    `mosquitto_pub -h ${location.hostname.replace(/^\[|\]$/g, '')} -p 1883 -i my-device \\`,
     `  -u '${tenant}/${user}' -P '<password>' \\`,
     `  -t s/us -m '200,c8y_Temperature,T,21.5,C'`,
   ].join('\n');
@@ -150,7 +156,7 @@ function ConnectCard({ first }: { first?: boolean }) {
       </Text>
       <Code label={text.home.connect}>{command}</Code>
       <Text size="sm" c="dimmed" mt="sm">
-        {text.home.connectMore}{' '}
+        {text.home.connectPort} {text.home.connectMore}{' '}
         <Anchor component={Link} to="/registration" size="sm" inherit underline="always">
           {text.home.openRegistration}
         </Anchor>
