@@ -62,7 +62,7 @@ func (s *Store) Create(ctx context.Context, t iot.TenantID, key string, r io.Rea
 	case err == nil:
 		return 0, "", fault.E(op, fault.Exists, fault.Subject(key)) // spares the upload
 	case !errors.Is(err, sql.ErrNoRows):
-		return 0, "", classify(op, err)
+		return 0, "", sqlkit.Fault(op, err)
 	}
 	return s.store(ctx, t, key, r, limit, false)
 }
@@ -76,7 +76,7 @@ func (s *Store) store(ctx context.Context, t iot.TenantID, key string, r io.Read
 	}
 	if err != nil {
 		s.discard(context.WithoutCancel(ctx), upload)
-		return 0, "", classify(op, err)
+		return 0, "", sqlkit.Fault(op, err)
 	}
 	return size, sha, nil
 }
@@ -143,7 +143,7 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, key string) (found b
 		found, err = remove(ctx, tx, t, key)
 		return err
 	})
-	return found, classify("blob.Delete", err)
+	return found, sqlkit.Fault("blob.Delete", err)
 }
 
 func remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key string) (bool, error) {
@@ -160,23 +160,4 @@ func remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key string) (boo
 	}
 	_, err = tx.Exec(ctx, `DELETE FROM blob_chunk WHERE upload = ?`, upload)
 	return true, err
-}
-
-func classify(op fault.Op, err error) error {
-	var f *fault.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &f):
-		return err
-	case errors.Is(err, sql.ErrNoRows):
-		return fault.E(op, fault.NotFound, err)
-	case sqlkit.IsUnique(err):
-		return fault.E(op, fault.Exists, err)
-	case sqlkit.IsFull(err):
-		return fault.E(op, fault.Full, err)
-	case errors.Is(err, sqlkit.ErrClosed):
-		return fault.E(op, fault.Unavailable, err)
-	}
-	return fault.E(op, err)
 }

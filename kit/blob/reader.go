@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"io"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -17,7 +18,7 @@ func (s *Store) Open(ctx context.Context, t iot.TenantID, key string, offset int
 	r := &reader{s: s, ctx: ctx}
 	err := s.db.QueryRow(ctx, `SELECT upload, size FROM blob WHERE tenant = ? AND name = ?`, string(t), key).Scan(&r.upload, &r.size)
 	if err != nil {
-		return nil, 0, fault.E(op, fault.Subject(key), classify(op, err))
+		return nil, 0, fault.E(op, fault.Subject(key), sqlkit.Fault(op, err))
 	}
 	if offset < 0 || offset > r.size {
 		return nil, 0, fault.Errorf(op, fault.Invalid, "the offset must lie between 0 and %d", r.size)
@@ -62,7 +63,7 @@ func (r *reader) fetch() error {
 	case errors.Is(err, sql.ErrNoRows):
 		return io.ErrUnexpectedEOF // replaced or deleted meanwhile
 	case err != nil:
-		return classify("blob.Read", err)
+		return sqlkit.Fault("blob.Read", err)
 	case int64(len(data)) <= skip:
 		return fault.E(fault.Op("blob.Read"), fault.Corrupt, fault.Subject(r.upload))
 	}

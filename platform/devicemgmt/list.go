@@ -2,6 +2,7 @@ package devicemgmt
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -30,7 +31,7 @@ func (s *Operations) List(ctx context.Context, p iot.Principal, q Query) ([]iot.
 		return nil, 0, err
 	}
 	operations, n, err := s.d.Store.List(ctx, p.Tenant, scope, q)
-	return operations, n, classify("devicemgmt.List", err)
+	return operations, n, sqlkit.Fault("devicemgmt.List", err)
 }
 
 // resolve turns what only the face knows into what a driver does.
@@ -59,7 +60,7 @@ func (s *Operations) Pending(ctx context.Context, t iot.TenantID, agent iot.ID) 
 	for {
 		more, _, err := s.d.Store.List(ctx, t, everything(), Query{Receiver: agent, Status: iot.Pending, Offset: len(out), Limit: page})
 		if err != nil {
-			return nil, classify("devicemgmt.Pending", err)
+			return nil, sqlkit.Fault("devicemgmt.Pending", err)
 		}
 		if out = append(out, more...); len(more) < page {
 			return out, nil
@@ -77,7 +78,7 @@ func (s *Operations) Oldest(ctx context.Context, p iot.Principal, agent, device 
 	}
 	found, _, err := s.d.Store.List(ctx, p.Tenant, scope, Query{Receiver: agent, Device: device, Fragment: fragment, Status: status, Limit: 1})
 	if err != nil {
-		return iot.Operation{}, classify(op, err)
+		return iot.Operation{}, sqlkit.Fault(op, err)
 	}
 	if len(found) == 0 {
 		return iot.Operation{}, fault.E(op, fault.NotFound, fault.Subject(fragment), "there is no such operation in the status "+string(status))
@@ -114,7 +115,7 @@ func (s *Operations) Delete(ctx context.Context, p iot.Principal, q Query) error
 	for {
 		gone, err := s.d.Store.Delete(ctx, p.Tenant, scope, q, rev)
 		if err != nil {
-			return classify(op, err)
+			return sqlkit.Fault(op, err)
 		}
 		for _, o := range gone {
 			s.publish(p.Tenant, iot.Deleted, iot.Operation{ID: o.ID, Device: o.Device, Agent: o.Agent})

@@ -3,9 +3,7 @@ package devicemgmt
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"math"
 	"strings"
@@ -84,7 +82,7 @@ func (s *Operations) Create(ctx context.Context, p iot.Principal, o iot.Operatio
 		return iot.Operation{}, err
 	}
 	if o.ID, err = s.d.Store.NextID(ctx, p.Tenant); err != nil {
-		return iot.Operation{}, classify(op, err)
+		return iot.Operation{}, sqlkit.Fault(op, err)
 	}
 	if o.ID > maxID {
 		return iot.Operation{}, fault.E(op, fault.Full, "no ids of operations are left")
@@ -93,7 +91,7 @@ func (s *Operations) Create(ctx context.Context, p iot.Principal, o iot.Operatio
 	o.Status, o.CreationTime, o.LastUpdated, o.Fragments = iot.Pending, rev.At, rev.At, o.Fragments.WithoutNulls()
 	o.Delivery = iot.Delivery{Status: iot.DeliveryPending, Time: rev.At}
 	if err := s.d.Store.Create(ctx, p.Tenant, o, rev); err != nil {
-		return iot.Operation{}, classify(op, err)
+		return iot.Operation{}, sqlkit.Fault(op, err)
 	}
 	s.audit(ctx, p, o, "Operation created")
 	s.publish(p.Tenant, iot.Created, o)
@@ -231,26 +229,9 @@ func storable(op fault.Op, d iot.Doc, texts ...string) error {
 
 // missing words the fault of a missing operation as clients know it.
 func missing(op fault.Op, id iot.ID, err error) error {
-	err = classify(op, err)
+	err = sqlkit.Fault(op, err)
 	if fault.Is(err, fault.NotFound) {
 		return fault.E(op, fault.NotFound, fault.Subject(id.String()), err, "Finding operation from database failed : No operation for id '"+id.String()+"'!")
 	}
 	return err
-}
-
-func classify(op fault.Op, err error) error {
-	var f *fault.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &f):
-		return err
-	case errors.Is(err, sql.ErrNoRows):
-		return fault.E(op, fault.NotFound, err)
-	case sqlkit.IsFull(err):
-		return fault.E(op, fault.Full, err)
-	case errors.Is(err, sqlkit.ErrClosed):
-		return fault.E(op, fault.Unavailable, err)
-	}
-	return fault.E(op, err)
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -104,7 +105,7 @@ func (s *Registrations) AcceptAll(ctx context.Context, p iot.Principal) ([]Outco
 	for offset := 0; ; offset += page {
 		more, _, err := s.d.Store.List(ctx, p.Tenant, offset, page)
 		if err != nil {
-			return nil, classify("identity.AcceptAll", err)
+			return nil, sqlkit.Fault("identity.AcceptAll", err)
 		}
 		for _, r := range more {
 			if r.Status == Pending {

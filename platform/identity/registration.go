@@ -158,7 +158,7 @@ func (s *Registrations) Request(ctx context.Context, p iot.Principal, r Registra
 	if sqlkit.IsUnique(err) {
 		return Registration{}, fault.E(op, fault.Invalid, NonUnique, fault.Subject(r.ID), err, "a registration of the device '"+r.ID+"' exists already")
 	}
-	return r, classify(op, err)
+	return r, sqlkit.Fault(op, err)
 }
 
 // List returns a page of the tenant's registrations, oldest first, and the number of all of them. It needs ROLE_DEVICE_CONTROL_READ.
@@ -167,7 +167,7 @@ func (s *Registrations) List(ctx context.Context, p iot.Principal, offset, limit
 		return nil, 0, err
 	}
 	out, n, err := s.d.Store.List(ctx, p.Tenant, offset, limit)
-	return out, n, classify("identity.List", err)
+	return out, n, sqlkit.Fault("identity.List", err)
 }
 
 // Get returns one registration of the tenant. It needs ROLE_DEVICE_CONTROL_READ.
@@ -208,30 +208,13 @@ func (s *Registrations) GroupOf(ctx context.Context, t iot.TenantID, id string) 
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (r.Tenant != t || r.Status != Used) {
 		return 0, nil
 	}
-	return r.Group, classify("identity.GroupOf", err)
+	return r.Group, sqlkit.Fault("identity.GroupOf", err)
 }
 
 func missing(op fault.Op, id string, err error) error {
-	err = classify(op, err)
+	err = sqlkit.Fault(op, err)
 	if fault.Is(err, fault.NotFound) {
 		return fault.E(op, fault.NotFound, fault.Subject(id), err, "there is no registration of the device '"+id+"'")
 	}
 	return err
-}
-
-func classify(op fault.Op, err error) error {
-	var f *fault.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &f):
-		return err
-	case errors.Is(err, sql.ErrNoRows):
-		return fault.E(op, fault.NotFound, err)
-	case sqlkit.IsFull(err):
-		return fault.E(op, fault.Full, err)
-	case errors.Is(err, sqlkit.ErrClosed):
-		return fault.E(op, fault.Unavailable, err)
-	}
-	return fault.E(op, err)
 }

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -164,22 +163,12 @@ func notFound(op fault.Op, id iot.ID) error {
 	return fault.E(op, fault.NotFound, fault.Subject(id.String()), "Finding device data from database failed : No managedObject for id '"+id.String()+"'!")
 }
 
+// classify gives a store's raw error its kind.
 func classify(op fault.Op, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, sql.ErrNoRows):
-		return fault.E(op, fault.NotFound, err)
-	case sqlkit.IsUnique(err):
-		return fault.E(op, fault.Exists, err)
-	case sqlkit.IsFull(err):
-		return fault.E(op, fault.Full, err)
-	case errors.Is(err, sqlkit.ErrClosed):
-		return fault.E(op, fault.Unavailable, err)
-	case errors.Is(err, ErrCycle):
+	if errors.Is(err, ErrCycle) {
 		return fault.E(op, fault.Invalid, err, ErrCycle.Error())
 	}
-	return fault.E(op, err)
+	return sqlkit.Fault(op, err)
 }
 
 // Get returns one object.

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -142,11 +143,11 @@ func (tm *Telemetry) mapped(ctx context.Context, t iot.TenantID, a iot.Alarm) (o
 func (tm *Telemetry) raise(ctx context.Context, op fault.Op, p iot.Principal, a iot.Alarm, merge func(iot.Alarm) iot.Alarm) (*iot.Alarm, iot.Alarm, error) {
 	var err error
 	if a.ID, err = tm.d.Store.NextID(ctx, p.Tenant); err != nil {
-		return nil, iot.Alarm{}, classify(op, err)
+		return nil, iot.Alarm{}, sqlkit.Fault(op, err)
 	}
 	before, after, err := tm.d.Store.Raise(ctx, p.Tenant, a, tm.revision(p), merge)
 	if err != nil {
-		return nil, iot.Alarm{}, classify(op, err)
+		return nil, iot.Alarm{}, sqlkit.Fault(op, err)
 	}
 	switch {
 	case before == nil:

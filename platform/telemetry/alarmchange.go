@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"slices"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -104,7 +105,7 @@ func (tm *Telemetry) PatchAlarms(ctx context.Context, p iot.Principal, q AlarmQu
 	for len(q.Statuses) > 0 {
 		todo, _, err := tm.d.Store.Alarms(ctx, p.Tenant, scope, q)
 		if err != nil || len(todo) == 0 {
-			return n, classify(op, err)
+			return n, sqlkit.Fault(op, err)
 		}
 		ids := make([]iot.ID, len(todo))
 		for i := range todo {
@@ -127,7 +128,7 @@ func (tm *Telemetry) PatchAlarms(ctx context.Context, p iot.Principal, q AlarmQu
 func (tm *Telemetry) changeAlarms(ctx context.Context, op fault.Op, p iot.Principal, ids []iot.ID, patch AlarmPatch) ([]AlarmUpdate, error) {
 	updates, err := tm.d.Store.UpdateAlarms(ctx, p.Tenant, ids, tm.revision(p), patch.apply)
 	if err != nil {
-		return nil, classify(op, err)
+		return nil, sqlkit.Fault(op, err)
 	}
 	counted := map[iot.ID]bool{}
 	for _, u := range updates {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"slices"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -35,7 +36,7 @@ func (tm *Telemetry) Alarms(ctx context.Context, p iot.Principal, q AlarmQuery) 
 		return nil, 0, err
 	}
 	alarms, n, err := tm.d.Store.Alarms(ctx, p.Tenant, scope, q)
-	return alarms, n, classify("telemetry.Alarms", err)
+	return alarms, n, sqlkit.Fault("telemetry.Alarms", err)
 }
 
 // CountAlarms returns the number of alarms that q selects and p may read.
@@ -124,7 +125,7 @@ func (tm *Telemetry) DeleteAlarms(ctx context.Context, p iot.Principal, q AlarmQ
 	for {
 		gone, err := tm.d.Store.DeleteAlarms(ctx, p.Tenant, scope, q, rev)
 		if err != nil {
-			return classify(op, err)
+			return sqlkit.Fault(op, err)
 		}
 		counted := map[iot.ID]bool{}
 		for _, a := range gone {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -156,7 +157,7 @@ func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
 		half := len(batch) / 2
 		return b.store(batch[half:], b.store(batch[:half], buf))
 	}
-	err = classify("telemetry.Submit", err)
+	err = sqlkit.Fault("telemetry.Submit", err)
 	for i := range batch {
 		if batch[i].mode != iot.Transient {
 			batch[i].err = err

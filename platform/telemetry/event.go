@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -41,7 +42,7 @@ func (tm *Telemetry) CreateEvent(ctx context.Context, p iot.Principal, mode iot.
 			err = tm.d.Store.CreateEvent(ctx, p.Tenant, e, rev)
 		}
 		if err != nil {
-			return iot.Event{}, classify(op, err)
+			return iot.Event{}, sqlkit.Fault(op, err)
 		}
 	}
 	tm.publish(p.Tenant, iot.KindEvent, iot.Created, e.Source, mode, EventChange{iot.Created, e})
@@ -74,7 +75,7 @@ func (tm *Telemetry) Events(ctx context.Context, p iot.Principal, q EventQuery) 
 		return nil, 0, err
 	}
 	events, n, err := tm.d.Store.Events(ctx, p.Tenant, scope, q)
-	return events, n, classify("telemetry.Events", err)
+	return events, n, sqlkit.Fault("telemetry.Events", err)
 }
 
 // resolveEvents turns what only the face knows into what a driver does.
@@ -163,7 +164,7 @@ func (tm *Telemetry) deleteEvents(ctx context.Context, op fault.Op, p iot.Princi
 	for {
 		gone, err := tm.d.Store.DeleteEvents(ctx, p.Tenant, scope, q, rev)
 		if err != nil {
-			return classify(op, err)
+			return sqlkit.Fault(op, err)
 		}
 		detach(ctx, tm.d, p.Tenant, gone)
 		for _, e := range gone {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"slices"
 	"time"
 
@@ -163,7 +164,7 @@ func (tm *Telemetry) scan(ctx context.Context, t iot.TenantID, q MeasurementQuer
 		n++
 		return true
 	})
-	return n, classify("telemetry.Measurements", err)
+	return n, sqlkit.Fault("telemetry.Measurements", err)
 }
 
 // cut merges what several sources have and returns the page of it.
@@ -219,13 +220,13 @@ func (tm *Telemetry) remove(ctx context.Context, op fault.Op, t iot.TenantID, q 
 		return true
 	})
 	if err != nil || len(gone.Measurements) == 0 {
-		return classify(op, err)
+		return sqlkit.Fault(op, err)
 	}
 	if len(gone.Measurements) > maxNamed {
 		gone.Measurements = nil
 	}
 	if _, err := tm.d.Series.Delete(ctx, t, q); err != nil {
-		return classify(op, err)
+		return sqlkit.Fault(op, err)
 	}
 	tm.d.Bus.Publish(bus.Subject(t, string(iot.KindMeasurement), string(iot.Deleted)), gone.AppendTo(nil))
 	return nil
@@ -239,7 +240,7 @@ func (tm *Telemetry) Series(ctx context.Context, p iot.Principal, q SeriesQuery)
 	window(&q.From, &q.To)
 	chart, err := series.Aggregate(ctx, tm.d.Series, p.Tenant, series.Aggregation{Source: q.Source, From: series.Bound(q.From), To: series.Bound(q.To),
 		Series: q.Series, Interval: q.Interval, Reverse: q.Reverse, Limit: q.Limit})
-	return chart, classify("telemetry.Series", err)
+	return chart, sqlkit.Fault("telemetry.Series", err)
 }
 
 // SupportedSeries lists the series that a source has values of, for who may read the object or its measurements.
@@ -250,5 +251,5 @@ func (tm *Telemetry) SupportedSeries(ctx context.Context, p iot.Principal, sourc
 		}
 	}
 	infos, err := tm.d.Series.Catalog(ctx, p.Tenant, source)
-	return infos, classify("telemetry.SupportedSeries", err)
+	return infos, sqlkit.Fault("telemetry.SupportedSeries", err)
 }

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"cmp"
 	"context"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -87,7 +88,7 @@ func compareIDs(a, b iot.Measurement) int {
 
 // noDocument words the fault of a missing document as clients know it.
 func noDocument(op fault.Op, kind, id string, err error) error {
-	err = classify(op, err)
+	err = sqlkit.Fault(op, err)
 	if fault.Is(err, fault.NotFound) {
 		return fault.E(op, fault.NotFound, fault.Subject(id), err, "Finding "+kind+" from database failed : No "+kind+" for id '"+id+"'!")
 	}

@@ -3,9 +3,7 @@ package telemetry
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -137,21 +135,4 @@ func storable(op fault.Op, d iot.Doc, typ string, texts ...string) error {
 		}
 	}
 	return nil
-}
-
-func classify(op fault.Op, err error) error {
-	var f *fault.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &f):
-		return err
-	case errors.Is(err, sql.ErrNoRows):
-		return fault.E(op, fault.NotFound, err)
-	case sqlkit.IsFull(err):
-		return fault.E(op, fault.Full, err)
-	case errors.Is(err, sqlkit.ErrClosed):
-		return fault.E(op, fault.Unavailable, err)
-	}
-	return fault.E(op, err)
 }

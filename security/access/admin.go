@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ func (u *Users) Get(ctx context.Context, p iot.Principal, name iot.UserName) (Us
 	}
 	user, err := u.d.Store.User(ctx, p.Tenant, name)
 	if err != nil {
-		return User{}, fault.E(op, fault.Subject(name), classify(op, err), "no user with the name '"+string(name)+"'")
+		return User{}, fault.E(op, fault.Subject(name), sqlkit.Fault(op, err), "no user with the name '"+string(name)+"'")
 	}
 	return user, nil
 }
@@ -45,7 +46,7 @@ func (u *Users) List(ctx context.Context, p iot.Principal, q UserQuery) ([]User,
 		return nil, 0, err
 	}
 	users, n, err := u.d.Store.Users(ctx, p.Tenant, q)
-	return users, n, classify("access.List", err)
+	return users, n, sqlkit.Fault("access.List", err)
 }
 
 // Create adds a user. Users made by hand may read and change themselves.
@@ -66,7 +67,7 @@ func (u *Users) Create(ctx context.Context, p iot.Principal, name iot.UserName, 
 		return User{}, fault.E(op, err)
 	}
 	if err := u.d.Store.PutUser(ctx, p.Tenant, user, true, u.revision(p)); err != nil {
-		return User{}, fault.E(op, classify(op, err), "a user with the name '"+string(name)+"' exists already")
+		return User{}, fault.E(op, sqlkit.Fault(op, err), "a user with the name '"+string(name)+"' exists already")
 	}
 	u.record(ctx, p, "User created", user.Name)
 	return user, nil
@@ -85,17 +86,17 @@ func (u *Users) Update(ctx context.Context, p iot.Principal, name iot.UserName, 
 	}
 	user, err := u.d.Store.User(ctx, p.Tenant, name)
 	if err != nil {
-		return User{}, fault.E(op, fault.Subject(name), classify(op, err), "no user with the name '"+string(name)+"'")
+		return User{}, fault.E(op, fault.Subject(name), sqlkit.Fault(op, err), "no user with the name '"+string(name)+"'")
 	}
 	if err := u.apply(ctx, p, &user, patch); err != nil {
 		return User{}, fault.E(op, err)
 	}
 	if err := u.d.Store.PutUser(ctx, p.Tenant, user, false, u.revision(p)); err != nil {
-		return User{}, fault.E(op, classify(op, err))
+		return User{}, fault.E(op, sqlkit.Fault(op, err))
 	}
 	if patch.Password != nil || (patch.Enabled != nil && !*patch.Enabled) {
 		if err := u.endOtherSessions(ctx, p, user.Name); err != nil {
-			return User{}, classify(op, err)
+			return User{}, sqlkit.Fault(op, err)
 		}
 	}
 	u.record(ctx, p, "User updated", user.Name)
@@ -171,7 +172,7 @@ func (u *Users) ChangePassword(ctx context.Context, p iot.Principal, current, ne
 	const op = fault.Op("access.ChangePassword")
 	user, err := u.d.Store.User(ctx, p.Tenant, p.User)
 	if err != nil {
-		return classify(op, err)
+		return sqlkit.Fault(op, err)
 	}
 	if !verify(user.PasswordHash, current) && !user.MustReset {
 		return fault.E(op, fault.Denied, "the current password is not right")
@@ -193,7 +194,7 @@ func (u *Users) Delete(ctx context.Context, p iot.Principal, name iot.UserName) 
 		return fault.E(op, fault.Invalid, "you cannot delete yourself")
 	}
 	if err := u.d.Store.DeleteUser(ctx, p.Tenant, name, u.revision(p)); err != nil {
-		return fault.E(op, fault.Subject(name), classify(op, err), "no user with the name '"+string(name)+"'")
+		return fault.E(op, fault.Subject(name), sqlkit.Fault(op, err), "no user with the name '"+string(name)+"'")
 	}
 	u.record(ctx, p, "User deleted", name)
 	return nil
@@ -205,7 +206,7 @@ func (u *Users) Groups(ctx context.Context, p iot.Principal) ([]Group, error) {
 		return nil, u.d.Policy.Check(ctx, p, UserAdmin, Read, Object{})
 	}
 	groups, err := u.d.Store.Groups(ctx, p.Tenant)
-	return groups, classify("access.Groups", err)
+	return groups, sqlkit.Fault("access.Groups", err)
 }
 
 // Group returns one group of p's tenant.
@@ -234,7 +235,7 @@ func (u *Users) PutGroup(ctx context.Context, p iot.Principal, g Group) (Group, 
 	}
 	groups, err := u.d.Store.Groups(ctx, p.Tenant)
 	if err != nil {
-		return Group{}, classify(op, err)
+		return Group{}, sqlkit.Fault(op, err)
 	}
 	create := g.ID == 0
 	if create {
@@ -252,7 +253,7 @@ func (u *Users) PutGroup(ctx context.Context, p iot.Principal, g Group) (Group, 
 	}
 	g.Roles = sorted(slices.Clone(g.Roles))
 	if err := u.d.Store.PutGroup(ctx, p.Tenant, g, create, u.revision(p)); err != nil {
-		return Group{}, fault.E(op, classify(op, err), "a group with the name '"+g.Name+"' exists already")
+		return Group{}, fault.E(op, sqlkit.Fault(op, err), "a group with the name '"+g.Name+"' exists already")
 	}
 	u.changed(p.Tenant)
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Group", Activity: activity, Text: "Global role '" + g.Name + "'"})
@@ -266,7 +267,7 @@ func (u *Users) DeleteGroup(ctx context.Context, p iot.Principal, id int64) erro
 		return err
 	}
 	if err := u.d.Store.DeleteGroup(ctx, p.Tenant, id, u.revision(p)); err != nil {
-		return fault.E(op, classify(op, err), fmt.Sprintf("no group with the id %d", id))
+		return fault.E(op, sqlkit.Fault(op, err), fmt.Sprintf("no group with the id %d", id))
 	}
 	u.changed(p.Tenant)
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Group", Activity: "Global role deleted", Text: fmt.Sprintf("Global role %d", id)})

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -18,7 +19,7 @@ func (u *Users) DeviceToken(ctx context.Context, p iot.Principal) (string, error
 	now := u.d.Clock.Now()
 	s := Session{ID: rand.Text(), User: p.User, XSRF: rand.Text(), Created: now, Expires: now.Add(DeviceTokenLifetime)}
 	if err := u.d.Sessions.PutSession(ctx, p.Tenant, s); err != nil {
-		return "", classify(op, err)
+		return "", sqlkit.Fault(op, err)
 	}
 	token, err := u.sign(p.Tenant, s)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"strings"
 	"sync"
 	"time"
@@ -99,7 +100,7 @@ func (u *Users) authenticate(ctx context.Context, t iot.TenantID, name iot.UserN
 	}
 	user, err := u.d.Store.User(ctx, t, name)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return User{}, classify(op, err)
+		return User{}, sqlkit.Fault(op, err)
 	}
 	hash := user.PasswordHash
 	if hash == "" {
@@ -135,7 +136,7 @@ func host(addr string) string {
 func (u *Users) principal(ctx context.Context, t iot.TenantID, user User) (iot.Principal, error) {
 	groups, err := u.d.Store.Groups(ctx, t)
 	if err != nil {
-		return iot.Principal{}, classify("access.Login", err)
+		return iot.Principal{}, sqlkit.Fault("access.Login", err)
 	}
 	return iot.Principal{Tenant: t, User: user.Name, Roles: effective(user, groups)}, nil
 }
@@ -163,7 +164,7 @@ func (u *Users) LoginWithCode(ctx context.Context, code string, l Login) (token 
 		return "", Session{}, errBadCredentials
 	}
 	if err != nil {
-		return "", Session{}, classify(op, err)
+		return "", Session{}, sqlkit.Fault(op, err)
 	}
 	user, err := u.d.Store.User(ctx, t, once.User)
 	if err != nil || !user.Enabled || u.d.Tenants.Active(ctx, t) != nil {
@@ -177,7 +178,7 @@ func (u *Users) OneTimeCode(ctx context.Context, t iot.TenantID, name iot.UserNa
 	secret := rand.Text()
 	now := u.d.Clock.Now()
 	err := u.d.Sessions.PutSession(ctx, t, Session{ID: codeID(secret), User: name, OneTime: true, Created: now, Expires: now.Add(oneTimeLifetime)})
-	return string(t) + "." + secret, classify("access.OneTimeCode", err)
+	return string(t) + "." + secret, sqlkit.Fault("access.OneTimeCode", err)
 }
 
 // codeID is the key under which a one-time code is kept, so that the store does not hold the code itself.
@@ -195,7 +196,7 @@ func (u *Users) open(ctx context.Context, t iot.TenantID, user User, l Login) (s
 	now := u.d.Clock.Now()
 	s := Session{ID: rand.Text(), User: user.Name, XSRF: rand.Text(), Created: now, Expires: now.Add(TokenLifetime)}
 	if err := u.d.Sessions.PutSession(ctx, t, s); err != nil {
-		return "", Session{}, classify(op, err)
+		return "", Session{}, sqlkit.Fault(op, err)
 	}
 	token, err := u.sign(t, s)
 	if err != nil {
@@ -222,7 +223,7 @@ func (u *Users) Token(ctx context.Context, token string) (iot.Principal, error) 
 		return iot.Principal{}, errBadCredentials
 	}
 	if err != nil {
-		return iot.Principal{}, classify(op, err)
+		return iot.Principal{}, sqlkit.Fault(op, err)
 	}
 	user, err := u.d.Store.User(ctx, t, s.User)
 	if err != nil || !user.Enabled || u.d.Tenants.Active(ctx, t) != nil {
@@ -243,7 +244,7 @@ func (u *Users) Logout(ctx context.Context, p iot.Principal) error {
 		return nil
 	}
 	if err := u.d.Sessions.DeleteSessions(ctx, p.Tenant, p.User, p.TokenID, u.d.Clock.Now()); err != nil {
-		return classify("access.Logout", err)
+		return sqlkit.Fault("access.Logout", err)
 	}
 	u.changed(p.Tenant)
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User logout", Text: "User '" + string(p.User) + "' logged out"})
@@ -256,7 +257,7 @@ func (u *Users) LogoutAll(ctx context.Context, p iot.Principal) error {
 		return err
 	}
 	if err := u.d.Sessions.DeleteSessions(ctx, p.Tenant, "", "", u.d.Clock.Now()); err != nil {
-		return classify("access.LogoutAll", err)
+		return sqlkit.Fault("access.LogoutAll", err)
 	}
 	u.changed(p.Tenant)
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User logout", Text: "All sessions of the tenant were ended"})

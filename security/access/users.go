@@ -96,7 +96,7 @@ func (u *Users) revision(p iot.Principal) sqlkit.Revision {
 func (u *Users) Bootstrap(ctx context.Context, t iot.TenantID, admin iot.UserName, password string) (bool, error) {
 	groups, err := u.d.Store.Groups(ctx, t)
 	if err != nil {
-		return false, classify("access.Bootstrap", err)
+		return false, sqlkit.Fault("access.Bootstrap", err)
 	}
 	if len(groups) > 0 {
 		return false, nil
@@ -105,7 +105,7 @@ func (u *Users) Bootstrap(ctx context.Context, t iot.TenantID, admin iot.UserNam
 	rev := u.revision(p)
 	for _, g := range builtinGroups() {
 		if err := u.d.Store.PutGroup(ctx, t, g, true, rev); err != nil {
-			return false, classify("access.Bootstrap", err)
+			return false, sqlkit.Fault("access.Bootstrap", err)
 		}
 	}
 	now := u.d.Clock.Now()
@@ -113,7 +113,7 @@ func (u *Users) Bootstrap(ctx context.Context, t iot.TenantID, admin iot.UserNam
 	if t == iot.Management {
 		user.Roles = []string{"ROLE_TENANT_MANAGEMENT_CREATE", "ROLE_TENANT_MANAGEMENT_UPDATE"}
 	}
-	return true, classify("access.Bootstrap", u.d.Store.PutUser(ctx, t, user, true, rev))
+	return true, sqlkit.Fault("access.Bootstrap", u.d.Store.PutUser(ctx, t, user, true, rev))
 }
 
 // EnsureSystemUser creates an account for a fixed purpose, such as the one with which devices ask for credentials, or sets its password.
@@ -130,15 +130,15 @@ func (u *Users) EnsureSystemUser(ctx context.Context, t iot.TenantID, name iot.U
 			password = made
 		}
 		user := User{Name: name, Enabled: true, PasswordHash: hashSecret(password), PasswordSince: now, Created: now, Roles: sorted(roles)}
-		return made, classify(op, u.d.Store.PutUser(ctx, t, user, true, rev))
+		return made, sqlkit.Fault(op, u.d.Store.PutUser(ctx, t, user, true, rev))
 	case err != nil:
-		return "", classify(op, err)
+		return "", sqlkit.Fault(op, err)
 	case password == "" || verify(old.PasswordHash, password):
 		return "", nil
 	}
 	old.PasswordHash, old.PasswordSince = hashSecret(password), now
 	defer u.changed(t)
-	return "", classify(op, u.d.Store.PutUser(ctx, t, old, false, rev))
+	return "", sqlkit.Fault(op, u.d.Store.PutUser(ctx, t, old, false, rev))
 }
 
 // DeviceAccount creates or renews the account of a device and returns its name and new password. It acts for the platform:
@@ -153,14 +153,14 @@ func (u *Users) DeviceAccount(ctx context.Context, p iot.Principal, externalID s
 	user, err := u.d.Store.User(ctx, p.Tenant, name)
 	create := errors.Is(err, sql.ErrNoRows)
 	if err != nil && !create {
-		return "", "", classify(op, err)
+		return "", "", sqlkit.Fault(op, err)
 	}
 	if create {
 		user = User{Name: name, Enabled: true, Created: now, Groups: []int64{3}}
 	}
 	user.PasswordHash, user.PasswordSince = hashSecret(password), now
 	if err := u.d.Store.PutUser(ctx, p.Tenant, user, create, u.revision(p)); err != nil {
-		return "", "", classify(op, err)
+		return "", "", sqlkit.Fault(op, err)
 	}
 	u.changed(p.Tenant)
 	activity := "User updated"
@@ -169,21 +169,4 @@ func (u *Users) DeviceAccount(ctx context.Context, p iot.Principal, externalID s
 	}
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: activity, Text: "Device credentials of '" + string(name) + "' issued"})
 	return name, password, nil
-}
-
-// classify gives a store's raw error its kind.
-func classify(op fault.Op, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, sql.ErrNoRows):
-		return fault.E(op, fault.NotFound, err)
-	case sqlkit.IsUnique(err):
-		return fault.E(op, fault.Exists, err)
-	case sqlkit.IsFull(err):
-		return fault.E(op, fault.Full, err)
-	case errors.Is(err, sqlkit.ErrClosed):
-		return fault.E(op, fault.Unavailable, err)
-	}
-	return fault.E(op, err)
 }
