@@ -41,7 +41,7 @@ export function SeverityTiles({ status, chosen, flat, onChoose }: Props) {
         const look = {
           className: 'card pad tile',
           'data-testid': `severity-${severity.toLowerCase()}`,
-          style: { color: count === 0 ? 'var(--soft)' : `var(--${severity.toLowerCase()})` },
+          style: { color: !count ? 'var(--soft)' : `var(--${severity.toLowerCase()})` },
         };
         if (!onChoose) {
           return (

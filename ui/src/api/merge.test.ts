@@ -53,3 +53,12 @@ test('an operation changes where it is', () => {
   mergeOperation(client, 'UPDATE', { ...operation, status: 'SUCCESSFUL' });
   expect(client.getQueryData<Page<Operation>>(at)?.items[0].status).toBe('SUCCESSFUL');
 });
+
+test('the answer to a creation does not undo what happened since', () => {
+  const client = new QueryClient();
+  const at = ['operations', { deviceId: '1', page: 1, pageSize: 5 }];
+  const operation = { id: '5', deviceId: '1', status: 'PENDING', creationTime: '' } as Operation;
+  client.setQueryData(at, page([{ ...operation, status: 'EXECUTING' } as Operation]));
+  mergeOperation(client, 'CREATE', operation);
+  expect(client.getQueryData<Page<Operation>>(at)?.items.map((one) => one.status)).toEqual(['EXECUTING']);
+});

@@ -8,7 +8,7 @@ import { useChannel } from '../api/live';
 import { getSeries, readings } from '../api/measurement';
 import type { Measurement } from '../api/shape';
 import { Panel, usePhone } from '../parts/Bits';
-import { sayCount, sayNumber, saySeries } from '../parts/say';
+import { sayCount, sayNumber, saySeries, sayStep } from '../parts/say';
 import { Empty, Rows, Shown } from '../parts/States';
 import { text } from '../text';
 import { Chart, MOST_LINES } from './Chart';
@@ -216,7 +216,7 @@ function Drawn({ id, series, range, from, to, table }: DrawnProps) {
         ))}
       </ul>
       <Text size="xs" c="dimmed" mt={4}>
-        {interval ? text.values.aggregated(interval.word) : text.values.raw}
+        {interval ? text.values.aggregated(sayStep(interval.word)) : text.values.raw}
       </Text>
     </>
   );

@@ -48,3 +48,10 @@ export function sayName(technical: string): string {
   const sentence = words.replace(/(?<=\s)[A-Z](?=[a-z])/g, (letter) => letter.toLowerCase());
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
+
+const stepUnits: Record<string, string> = { s: 's', m: 'min', h: 'h', d: 'd' };
+
+/** `5m` becomes "5 min". */
+export function sayStep(word: string): string {
+  return word.replace(/([a-z])$/, (unit) => ` ${stepUnits[unit] ?? unit}`);
+}

@@ -43,12 +43,13 @@ export function HomePage() {
       <div className="grid" style={{ gap: 16 }}>
         {fresh && <ConnectCard first />}
         <div className="figures">
-          <Figure label={text.home.devices} value={all.data} to="/devices" sub={text.home.devicesSub} />
+          <Figure label={text.home.devices} value={may ? all.data : undefined} to="/devices" sub={text.home.devicesSub} />
           <Figure
             label={text.home.connected}
-            value={connected.data}
+            value={may ? connected.data : undefined}
+            hint={text.home.connectedHint}
             to="/devices?connection=connected"
-            sub={connecting.data === undefined ? ' ' : text.home.connectedOf(sayCount(connecting.data))}
+            sub={!may || connecting.data === undefined ? ' ' : text.home.connectedOf(sayCount(connecting.data))}
           />
           <SeverityTiles status="open" flat />
         </div>
@@ -62,9 +63,9 @@ export function HomePage() {
   );
 }
 
-function Figure({ label, value, to, sub }: { label: string; value?: number; to: string; sub: string }) {
+function Figure({ label, value, to, sub, hint }: { label: string; value?: number; to: string; sub: string; hint?: string }) {
   return (
-    <Link to={to} className="card pad tile">
+    <Link to={to} className="card pad tile" title={hint}>
       <Text size="sm" c="dimmed">
         {label}
       </Text>
