@@ -6,7 +6,7 @@ export CGO_ENABLED ?= 0
 DATA ?= ./data
 PKGS ?= ./...
 
-.PHONY: help run build ui test unit race lint bench fuzz tls clean prerequisites
+.PHONY: help run build ui test unit race lint check bench fuzz tls clean prerequisites
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -46,6 +46,9 @@ lint: ui/node_modules/.installed ## check format and common mistakes
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt is needed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	cd ui && npm run lint --silent
+
+check: lint ## lint more deeply: staticcheck (takes minutes the first time)
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 bench: build ## measure, each figure beside a floor of the same run
 	go run ./compat/bench

@@ -60,7 +60,6 @@ func (r *reader) stat(count int) series.Stat {
 	return s
 }
 
-func zigzag(v int64) uint64   { return uint64(v)<<1 ^ uint64(v>>63) }
 func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 
 const maxDecimalScale = 18
