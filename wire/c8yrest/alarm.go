@@ -25,16 +25,11 @@ func DecodeAlarm(d iot.Doc) (a iot.Alarm, err error) {
 			return a, err
 		}
 	}
-	for name, put := range map[string]func(*string){
-		"type": func(s *string) { set(&a.Type, s) }, "text": func(s *string) { set(&a.Text, s) },
-		"severity": func(s *string) { set(&a.Severity, s) }, "status": func(s *string) { set(&a.Status, s) },
-	} {
-		s, err := textOf(d, name)
-		if err != nil {
-			return a, err
-		}
-		put(s)
+	var severity, status string
+	if err := textsOf(d, field{"type", &a.Type}, field{"text", &a.Text}, field{"severity", &severity}, field{"status", &status}); err != nil {
+		return a, err
 	}
+	a.Severity, a.Status = iot.Severity(severity), iot.AlarmStatus(status)
 	a.Fragments = d.Without(alarmMembers...).WithoutNulls()
 	return a, nil
 }
@@ -206,89 +201,4 @@ func getAlarm(c *call) error {
 		return err
 	}
 	return c.json(http.StatusOK, "alarm", AppendAlarm(nil, c.base(), &a, c.name(a.Source)))
-}
-
-// DecodeAlarmPatch reads what a client wants to change of an alarm.
-func DecodeAlarmPatch(d iot.Doc) (p telemetry.AlarmPatch, err error) {
-	if p.Text, err = textOf(d, "text"); err != nil {
-		return p, err
-	}
-	status, err := textOf(d, "status")
-	if err != nil {
-		return p, err
-	}
-	if status != nil {
-		s := iot.AlarmStatus(*status)
-		p.Status = &s
-	}
-	severity, err := textOf(d, "severity")
-	if err != nil {
-		return p, err
-	}
-	if severity != nil {
-		s := iot.Severity(*severity)
-		p.Severity = &s
-	}
-	p.Fragments = d.Without(alarmMembers...)
-	return p, nil
-}
-
-func updateAlarm(c *call) error {
-	id, err := c.id("id", "alarm")
-	if err != nil {
-		return err
-	}
-	d, err := c.doc()
-	if err != nil {
-		return err
-	}
-	patch, err := DecodeAlarmPatch(d)
-	if err != nil {
-		return err
-	}
-	a, err := c.s.Telemetry.PatchAlarm(c.ctx, c.p, id, patch)
-	if err != nil {
-		return err
-	}
-	return c.storedAlarm(http.StatusOK, a)
-}
-
-func updateAlarms(c *call) error {
-	q, err := c.alarmQuery()
-	if err != nil {
-		return err
-	}
-	if len(c.query) == 0 {
-		return fault.E(fault.Op("c8yrest.UpdateAlarms"), fault.Invalid, "at least one parameter must select the alarms")
-	}
-	d, err := c.doc()
-	if err != nil {
-		return err
-	}
-	status, err := textOf(d, "status")
-	if err != nil {
-		return err
-	}
-	if status == nil {
-		return missing("status")
-	}
-	if _, err := c.s.Telemetry.PatchAlarms(c.ctx, c.p, q, iot.AlarmStatus(*status)); err != nil {
-		return err
-	}
-	c.w.WriteHeader(http.StatusOK)
-	return nil
-}
-
-func deleteAlarms(c *call) error {
-	q, err := c.alarmQuery()
-	if err != nil {
-		return err
-	}
-	if q.Source == 0 && q.From.IsZero() && q.To.IsZero() && q.CreatedFrom.IsZero() && q.CreatedTo.IsZero() {
-		return fault.E(fault.Op("c8yrest.DeleteAlarms"), fault.Invalid, "at least one of source, dateFrom, dateTo, createdFrom and createdTo is needed")
-	}
-	if err := c.s.Telemetry.DeleteAlarms(c.ctx, c.p, q); err != nil {
-		return err
-	}
-	return c.noContent()
 }

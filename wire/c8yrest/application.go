@@ -2,9 +2,16 @@ package c8yrest
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+)
+
+// What all applications that the platform hosts have in common.
+const (
+	appType         = "HOSTED"
+	appAvailability = "MARKET"
 )
 
 func (c *call) writeApp(o *object, a App) {
@@ -12,8 +19,8 @@ func (c *call) writeApp(o *object, a App) {
 	o.id("id", a.ID)
 	o.text("name", a.Name)
 	o.text("key", a.Key)
-	o.text("type", "HOSTED")
-	o.text("availability", "MARKET")
+	o.text("type", appType)
+	o.text("availability", appAvailability)
 	o.text("contextPath", a.ContextPath)
 	o.text("self", c.base()+"/application/applications/"+a.ID.String())
 	o.begin("owner")
@@ -42,6 +49,9 @@ func listApps(c *call) error {
 		if n := c.r.PathValue("name"); n != "" && n != a.Name && n != a.Key {
 			continue
 		}
+		if !c.selects("type", appType) || !c.selects("availability", appAvailability) || !c.selects("name", a.Name) {
+			continue
+		}
 		apps = append(apps, a)
 	}
 	p.total = len(apps)
@@ -51,6 +61,12 @@ func listApps(c *call) error {
 		}
 		return nil
 	})
+}
+
+// selects reports whether a list parameter is absent or has a value.
+func (c *call) selects(name, value string) bool {
+	wanted := c.list(name)
+	return len(wanted) == 0 || slices.Contains(wanted, value)
 }
 
 // app finds an application by id or, c8y: by context path.

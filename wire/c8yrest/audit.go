@@ -80,13 +80,12 @@ func createAudit(c *call) error {
 		return err
 	}
 	var r iot.AuditRecord
-	for name, to := range map[string]*string{"type": &r.Type, "activity": &r.Activity, "text": &r.Text, "application": &r.Application, "severity": &r.Severity} {
-		s, err := textOf(d, name)
-		if err != nil {
-			return err
-		}
-		set(to, s)
+	var user string
+	if err := textsOf(d, field{"type", &r.Type}, field{"activity", &r.Activity}, field{"text", &r.Text}, field{"application", &r.Application},
+		field{"severity", &r.Severity}, field{"user", &user}); err != nil {
+		return err
 	}
+	r.User = iot.UserName(user) // c8y: filled in only if it is absent
 	if raw := d.Get("time"); raw != nil {
 		if r.Time, err = timeOf("time", raw); err != nil {
 			return err

@@ -139,8 +139,8 @@ func referencesOf(d iot.Doc) ([]iot.ID, error) {
 	return ids, nil
 }
 
-// addChild links one object, links many, or creates an object below the parent. c8y: the media type decides, and with plain JSON the shape
-// of the body, which always agrees with the media type, so that the shape alone is enough.
+// addChild links one object, links many, or creates an object below the parent. c8y: the media type of a managed object says create,
+// otherwise the shape of the body decides.
 func addChild(c *call) error {
 	parent, err := c.id("id", "managedObject")
 	if err != nil {
@@ -151,7 +151,9 @@ func addChild(c *call) error {
 		return err
 	}
 	self := objectURL(c.base(), parent) + "/" + c.kind().String()
+	create := strings.Contains(strings.ToLower(c.r.Header.Get("Content-Type")), ".managedobject+json")
 	switch {
+	case create:
 	case d.Has("references"):
 		ids, err := referencesOf(d)
 		if err != nil {

@@ -2,12 +2,7 @@ package c8yrest
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
-	"mime"
-	"mime/multipart"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +49,24 @@ func textOf(d iot.Doc, name string) (*string, error) {
 	return &s, nil
 }
 
+// field is a member of a document that is a text, and where it goes.
+type field struct {
+	name string
+	to   *string
+}
+
+// textsOf reads members that are texts; those that are absent leave their place as it is.
+func textsOf(d iot.Doc, fields ...field) error {
+	for _, f := range fields {
+		s, err := textOf(d, f.name)
+		if err != nil {
+			return err
+		}
+		set(f.to, s)
+	}
+	return nil
+}
+
 // set copies a text that was given.
 func set[T ~string](to *T, from *string) {
 	if from != nil {
@@ -75,14 +88,10 @@ func DecodeEvent(d iot.Doc) (e iot.Event, err error) {
 			return e, err
 		}
 	}
-	for name, to := range map[string]*string{"type": &e.Type, "text": &e.Text} {
-		s, err := textOf(d, name)
-		if err != nil {
-			return e, err
-		}
-		set(to, s)
+	if err := textsOf(d, field{"type", &e.Type}, field{"text", &e.Text}); err != nil {
+		return e, err
 	}
-	if !d.Has("text") {
+	if raw := d.Get("text"); raw == nil || iot.IsNull(raw) {
 		return e, missing("text")
 	}
 	e.Fragments = d.Without(eventMembers...).WithoutNulls()
@@ -100,10 +109,19 @@ func AppendEvent(b []byte, base string, e *iot.Event, sourceName string) []byte 
 	return o.b
 }
 
+func eventURL(base string, id iot.ID) string {
+	if id == 0 {
+		return base + "/event/events/null" // of an event that was not stored, as alarms have it
+	}
+	return base + "/event/events/" + id.String()
+}
+
 func writeEvent(o *object, base string, e *iot.Event, sourceName string) {
 	o.open()
-	o.id("id", e.ID)
-	o.text("self", base+"/event/events/"+e.ID.String())
+	if e.ID != 0 {
+		o.id("id", e.ID)
+	}
+	o.text("self", eventURL(base, e.ID))
 	writeSource(o, base, e.Source, sourceName)
 	o.text("type", e.Type)
 	o.text("text", e.Text)
@@ -150,7 +168,7 @@ func createEvent(c *call) error {
 func (c *call) storedEvent(status int, e iot.Event) error {
 	location := ""
 	if status == http.StatusCreated {
-		location = c.base() + "/event/events/" + e.ID.String()
+		location = eventURL(c.base(), e.ID)
 	}
 	return c.stored(status, "event", location, func() ([]byte, error) { return AppendEvent(nil, c.base(), &e, c.name(e.Source)), nil })
 }
@@ -252,133 +270,6 @@ func deleteEvents(c *call) error {
 		return fault.E(fault.Op("c8yrest.DeleteEvents"), fault.Invalid, "at least one of source, dateFrom, dateTo, createdFrom and createdTo is needed")
 	}
 	if err := c.s.Telemetry.DeleteEvents(c.ctx, c.p, q); err != nil {
-		return err
-	}
-	return c.noContent()
-}
-
-// upload is a file on its way in: the raw body, or the part "file" of a form beside the part "object" with its description.
-type upload struct {
-	name, contentType string
-	object            iot.Doc
-	content           io.Reader
-}
-
-func (c *call) upload(limit int64) (upload, error) {
-	const op = fault.Op("c8yrest.Upload")
-	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit+64<<10)
-	media, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if media != "multipart/form-data" {
-		u := upload{contentType: c.r.Header.Get("Content-Type"), content: c.r.Body}
-		if _, p, err := mime.ParseMediaType(c.r.Header.Get("Content-Disposition")); err == nil {
-			u.name = p["filename"]
-		}
-		return u, nil
-	}
-	if params["boundary"] == "" {
-		return upload{}, fault.E(op, fault.Malformed, "the multipart body has no boundary in its Content-Type")
-	}
-	var u upload
-	parts := multipart.NewReader(c.r.Body, params["boundary"])
-	for {
-		part, err := parts.NextPart()
-		if err != nil {
-			return u, fault.E(op, fault.Malformed, err, "the form needs a part named file")
-		}
-		switch part.FormName() {
-		case "object":
-			b, err := io.ReadAll(io.LimitReader(part, maxBody))
-			if err != nil {
-				return u, fault.E(op, fault.Malformed, err, "the part object could not be read")
-			}
-			if u.object, err = parseDoc(b); err != nil {
-				return u, err
-			}
-			if s, ok := u.object.Text("name"); ok {
-				u.name = s
-			}
-			if s, ok := u.object.Text("type"); ok {
-				u.contentType = s
-			}
-		case "file":
-			if u.name == "" {
-				u.name = part.FileName()
-			}
-			if u.contentType == "" {
-				u.contentType = part.Header.Get("Content-Type")
-			}
-			u.content = part // c8y: object comes first
-			return u, nil
-		}
-	}
-}
-
-const maxAttachment = 50 << 20
-
-func attach(c *call) error {
-	id, err := c.id("id", "event")
-	if err != nil {
-		return err
-	}
-	u, err := c.upload(maxAttachment)
-	if err != nil {
-		return err
-	}
-	if u.name == "" {
-		u.name = id.String()
-	}
-	if u.contentType == "" {
-		u.contentType = "application/octet-stream"
-	}
-	a, err := c.s.Telemetry.Attach(c.ctx, c.p, id, u.name, u.contentType, u.content, c.r.Method == http.MethodPut)
-	if err != nil {
-		return err
-	}
-	self := fmt.Sprintf("%s/event/events/%s/binaries", c.base(), id)
-	return c.stored(http.StatusCreated, "event", self, func() ([]byte, error) {
-		var o object
-		o.open()
-		o.text("self", self)
-		o.text("name", a.Name)
-		o.text("type", a.Type)
-		o.id("source", id)
-		o.int("length", a.Length)
-		o.close()
-		return o.b, nil
-	})
-}
-
-func getAttachment(c *call) error {
-	id, err := c.id("id", "event")
-	if err != nil {
-		return err
-	}
-	a, r, err := c.s.Telemetry.Attachment(c.ctx, c.p, id)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return c.download(http.StatusOK, a.Name, a.Type, a.Length, r)
-}
-
-// download sends a stored file so that no browser will run it in our origin.
-func (c *call) download(status int, name, contentType string, length int64, r io.Reader) error {
-	h := c.w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	h.Set("Content-Length", strconv.FormatInt(length, 10))
-	c.w.WriteHeader(status)
-	_, err := io.Copy(c.w, r)
-	return err
-}
-
-func detach(c *call) error {
-	id, err := c.id("id", "event")
-	if err != nil {
-		return err
-	}
-	if err := c.s.Telemetry.Detach(c.ctx, c.p, id); err != nil {
 		return err
 	}
 	return c.noContent()

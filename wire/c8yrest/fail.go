@@ -54,26 +54,39 @@ var errorNames = map[string]string{
 	"user": "users", "tenant": "tenants", "application": "applications", "audit": "audit", "notification": "notification", "retention": "retention", "features": "features",
 }
 
-func errorName(path string, kind fault.Kind, reason fault.Reason) string {
-	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	resource := errorNames[first]
+// bareName reports whether an error names no resource, by what the path ends in. c8y: as clients know them.
+func bareName(first, rest string, kind fault.Kind) bool {
+	attachment := first == "event" && strings.HasSuffix(rest, "/binaries") && (kind == fault.NotFound || kind == fault.Exists)
+	return attachment || first == "user" && strings.HasPrefix(rest, "roles/") && kind == fault.NotFound
+}
+
+func resourceName(first, rest string) string {
+	parts := strings.Split(rest, "/")
 	switch {
-	case kind == fault.Unauthenticated || kind == fault.Denied:
-		resource = "security"
-	case resource == "" || reason == "validation":
-		resource = "undefined"
-	case first == "user" && strings.Contains(rest, "/groups"):
-		resource = "groups"
-	case first == "tenant" && strings.Contains(rest, "options"):
-		resource = "options"
+	case first == "user" && len(parts) > 1 && (parts[1] == "groups" || parts[1] == "groupByName"):
+		return "groups"
+	case first == "tenant" && (parts[0] == "options" || strings.HasPrefix(rest, "system/options")):
+		return "options"
+	case errorNames[first] == "":
+		return "undefined"
 	}
+	return errorNames[first]
+}
+
+func errorName(path string, kind fault.Kind, reason fault.Reason) string {
+	first, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	resource, name := resourceName(first, rest), kind.Row().C8y
 	switch {
 	case reason == "identity":
 		return "identity/Duplicate"
 	case reason == "non-unique":
 		return "devicecontrol/Non Unique Result"
+	case kind == fault.Unauthenticated || kind == fault.Denied:
+		return "security/" + name
 	case reason == "validation" || (kind == fault.Invalid && resource != "inventory"):
 		return "undefined/validationError"
+	case bareName(first, rest, kind):
+		return name
 	}
-	return resource + "/" + kind.Row().C8y
+	return resource + "/" + name
 }

@@ -2,7 +2,6 @@ package c8yrest
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -235,6 +234,11 @@ func getHistory(c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(versions) == 0 { // never changed, or never there
+		if _, err := c.s.Registry.Get(c.ctx, c.p, id); err != nil {
+			return err
+		}
+	}
 	p.total = len(versions)
 	return c.collection("", "versions", p, func(o *object) error {
 		for _, v := range cut(p, versions) {
@@ -287,84 +291,4 @@ func (c *call) heard(id iot.ID) {
 	if c.p.Application == "" && c.s.Presence != nil {
 		c.s.Presence.Heard(c.p.Tenant, id)
 	}
-}
-
-func deleteObject(c *call) error {
-	id, err := c.id("id", "managedObject")
-	if err != nil {
-		return err
-	}
-	removed, err := c.s.Registry.Delete(c.ctx, c.p, id, registry.DeleteOptions{Cascade: c.flag("cascade", false), Force: c.flag("forceCascade", false)})
-	if err != nil {
-		return err
-	}
-	if c.flag("withDeviceUser", false) {
-		for _, mo := range removed {
-			if mo.Owner.IsDevice() {
-				if err := c.s.Users.Delete(c.ctx, c.p, mo.Owner); err != nil && !fault.Is(err, fault.NotFound) {
-					return err
-				}
-			}
-		}
-	}
-	return c.noContent()
-}
-
-func getAvailability(c *call) error {
-	id, err := c.id("id", "managedObject")
-	if err != nil {
-		return err
-	}
-	mo, err := c.s.Registry.Get(c.ctx, c.p, id)
-	if err != nil {
-		return err
-	}
-	minutes, monitored := registry.RequiredInterval(mo.Fragments)
-	if !monitored {
-		return fault.E(fault.Op("c8yrest.Availability"), fault.NotFound, "the availability of this object is not monitored: it has no c8y_RequiredAvailability")
-	}
-	serial, err := c.s.Registry.SerialOf(c.ctx, c.p.Tenant, id)
-	if err != nil {
-		return err
-	}
-	var o object
-	o.open()
-	o.id("deviceId", id)
-	o.text("externalId", serial)
-	if !mo.State.LastMessage.IsZero() {
-		o.time("lastMessage", mo.State.LastMessage)
-	}
-	o.text("interval", minutesText(minutes)) // c8y: recorded as text
-	o.text("dataStatus", mo.State.Availability)
-	connection := mo.State.Connection
-	if connection == "" {
-		connection = registry.Disconnected
-	}
-	o.text("connectionStatus", connection)
-	o.close()
-	return c.json(http.StatusOK, "", o.b)
-}
-
-func minutesText(n int) string { return strconv.Itoa(n) + " minutes" }
-
-func getObjectUser(c *call) error {
-	id, err := c.id("id", "managedObject")
-	if err != nil {
-		return err
-	}
-	mo, err := c.s.Registry.Get(c.ctx, c.p, id)
-	if err != nil {
-		return err
-	}
-	u, err := c.s.Users.Get(c.ctx, iot.System(c.p.Tenant), mo.Owner)
-	if err != nil {
-		return err
-	}
-	var o object
-	o.open()
-	o.text("userName", string(u.Name))
-	o.bool("enabled", u.Enabled)
-	o.text("self", objectURL(c.base(), id)+"/user")
-	o.close()
-	return c.json(http.StatusOK, "managedobjectuser", o.b)
 }

@@ -198,6 +198,9 @@ func listMeasurements(c *call) error {
 	if err != nil {
 		return err
 	}
+	for i := range ms {
+		ms[i] = c.inUnits(ms[i])
+	}
 	if strings.Contains(c.r.Header.Get("Accept"), "text/csv") {
 		return c.measurementCSV(ms)
 	}
@@ -262,6 +265,7 @@ func getMeasurement(c *call) error {
 	if err != nil {
 		return err
 	}
+	m = c.inUnits(m)
 	return c.json(http.StatusOK, "measurement", AppendMeasurement(nil, c.base(), &m))
 }
 

@@ -23,7 +23,7 @@ type refs struct {
 	parents  map[iot.ID][]registry.Relation
 }
 
-// refs fetches the relations that a view needs, in two queries at most for any number of objects.
+// refs fetches the relations that a view needs, in a few queries for any number of objects.
 func (c *call) refs(objects []registry.Object, v view) (refs, error) {
 	r := refs{v: v}
 	ids := make([]iot.ID, len(objects))
@@ -34,10 +34,70 @@ func (c *call) refs(objects []registry.Object, v view) (refs, error) {
 	if v.children || v.counts {
 		r.children, err = c.neighbours(ids, false)
 	}
-	if err == nil && (v.parents || v.groups) {
+	switch {
+	case err == nil && v.parents:
+		r.parents, err = c.ancestors(ids)
+	case err == nil && v.groups:
 		r.parents, err = c.neighbours(ids, true)
 	}
 	return r, err
+}
+
+// ancestors returns all that is above objects, nearest first. c8y: flat, under the kind of the relation that leads there. It makes one
+// query per level.
+func (c *call) ancestors(ids []iot.ID) (map[iot.ID][]registry.Relation, error) {
+	up := map[iot.ID][]registry.Relation{} // direct parents
+	for level := ids; len(level) > 0; {
+		direct, err := c.neighbours(level, true)
+		if err != nil {
+			return nil, err
+		}
+		var next []iot.ID
+		for _, id := range level {
+			up[id] = direct[id]
+		}
+		for _, rel := range direct {
+			for _, x := range rel {
+				if _, seen := up[x.Parent]; !seen {
+					up[x.Parent] = nil
+					next = append(next, x.Parent)
+				}
+			}
+		}
+		level = next
+	}
+	out := map[iot.ID][]registry.Relation{}
+	for _, id := range ids {
+		out[id] = above(id, up)
+	}
+	return out, nil
+}
+
+// above walks up from an object; every ancestor appears once per kind.
+func above(id iot.ID, up map[iot.ID][]registry.Relation) []registry.Relation {
+	type key struct {
+		id   iot.ID
+		kind iot.ChildKind
+	}
+	var out []registry.Relation
+	seen, visited := map[key]bool{}, map[iot.ID]bool{id: true}
+	for level := []iot.ID{id}; len(level) > 0; {
+		var next []iot.ID
+		for _, from := range level {
+			for _, x := range up[from] {
+				if k := (key{x.Parent, x.Kind}); !seen[k] {
+					seen[k] = true
+					out = append(out, x)
+				}
+				if !visited[x.Parent] {
+					visited[x.Parent] = true
+					next = append(next, x.Parent)
+				}
+			}
+		}
+		level = next
+	}
+	return out
 }
 
 func (c *call) neighbours(ids []iot.ID, parents bool) (map[iot.ID][]registry.Relation, error) {

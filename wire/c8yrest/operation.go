@@ -35,11 +35,11 @@ func DecodeOperation(d iot.Doc) (op iot.Operation, err error) {
 // AppendOperation appends the representation of an operation. serial is the external id of the device, for messages to devices; empty for REST.
 func AppendOperation(b []byte, base string, op *iot.Operation, deviceName, serial string) []byte {
 	o := object{b: b}
-	writeOperation(&o, base, op, deviceName, serial)
+	writeOperation(&o, base, op, deviceName, serial, nil)
 	return o.b
 }
 
-func writeOperation(o *object, base string, op *iot.Operation, deviceName, serial string) {
+func writeOperation(o *object, base string, op *iot.Operation, deviceName, serial string, names []iot.ExternalID) {
 	o.open()
 	o.id("id", op.ID)
 	if base != "" {
@@ -48,6 +48,16 @@ func writeOperation(o *object, base string, op *iot.Operation, deviceName, seria
 	o.id("deviceId", op.Device)
 	o.id("agentId", op.Agent)
 	o.some("deviceName", deviceName)
+	if names != nil {
+		o.begin("deviceExternalIDs")
+		o.list("externalIds")
+		for _, x := range names {
+			writeExternal(o, base, x)
+		}
+		o.endList()
+		o.text("self", base+"/identity/globalIds/"+op.Device.String()+"/externalIds")
+		o.close()
+	}
 	if op.BulkID != 0 {
 		o.int("bulkOperationId", int64(op.BulkID))
 	}
@@ -125,9 +135,17 @@ func listOperations(c *call) error {
 		return err
 	}
 	p.total = n
+	names := map[iot.ID][]iot.ExternalID{}
+	if q.Agent != 0 { // c8y: agents are told the external ids of the devices
+		for _, op := range ops {
+			if names[op.Device] == nil {
+				names[op.Device], _ = c.s.Registry.NamesOf(c.ctx, c.p, op.Device) // none for who may not read them
+			}
+		}
+	}
 	return c.collection("operationcollection", "operations", p, func(o *object) error {
 		for i := range ops {
-			writeOperation(o, c.base(), &ops[i], c.name(ops[i].Device), "")
+			writeOperation(o, c.base(), &ops[i], c.name(ops[i].Device), "", names[ops[i].Device])
 		}
 		return nil
 	})
@@ -165,6 +183,9 @@ func updateOperation(c *call) error {
 		patch.Status = &s
 	}
 	if patch.FailureReason, err = textOf(d, "failureReason"); err != nil {
+		return err
+	}
+	if patch.Description, err = textOf(d, "description"); err != nil {
 		return err
 	}
 	patch.Fragments = d.Without(operationMembers...)

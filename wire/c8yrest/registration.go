@@ -7,6 +7,7 @@ import (
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/identity"
+	"github.com/isobar-iot/isobar/platform/registry"
 )
 
 func (c *call) writeRegistration(o *object, r identity.Registration) {
@@ -134,7 +135,17 @@ func acceptAll(c *call) error {
 
 // registrationLimit says that devices are not limited; c8y: the official application asks.
 func registrationLimit(c *call) error {
-	return c.json(http.StatusOK, "", []byte(`{"isReached":false,"limit":-1}`))
+	_, n, err := c.s.Registry.List(c.ctx, c.p, registry.Query{Fragment: iot.FragmentIsDevice, Limit: 1, Count: true})
+	if err != nil {
+		return err
+	}
+	var o object
+	o.open()
+	o.bool("isReached", false)
+	o.int("limit", -1)
+	o.int("deviceCount", int64(n))
+	o.close()
+	return c.json(http.StatusOK, "", o.b)
 }
 
 // deviceCredentials is how a device asks for its account: c8y: 404 until it was accepted, then 201 once.

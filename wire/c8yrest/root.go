@@ -36,6 +36,9 @@ var roots = []root{
 		{"tenantSystemOptionsForCategoryAndKey", "tenant/system/options/{category}/{key}"}}, []template{{"options", "tenant/options"}, {"tenants", "tenant/tenants"}}},
 	{"user", "userapi", []template{{"users", "user/{realm}/users"}, {"userByName", "user/{realm}/userByName/{userName}"}, {"currentUser", "user/currentUser"}, {"roles", "user/roles"},
 		{"groups", "user/{realm}/groups"}, {"groupByName", "user/{realm}/groupByName/{groupName}"}}, nil},
+	{"application", "applicationapi", []template{{"applications", "application/applications"}, {"applicationById", "application/applications/{id}"},
+		{"applicationsByName", "application/applicationsByName/{name}"}, {"applicationsByTenant", "application/applicationsByTenant/{tenantId}"},
+		{"applicationsByOwner", "application/applicationsByOwner/{tenantId}"}, {"applicationsByUser", "application/applicationsByUser/{username}"}}, nil},
 }
 
 // by builds templates with query parameters: "Source:source" gives <prefix>Source = <path>?source={source}.
@@ -72,6 +75,9 @@ func platform(c *call) error {
 	o.open()
 	o.text("self", c.base()+"/platform")
 	for _, r := range roots {
+		if r.name == "application" { // c8y: not part of it
+			continue
+		}
 		o.key(r.name)
 		c.writeRoot(&o, r)
 	}

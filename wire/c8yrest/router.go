@@ -76,7 +76,7 @@ func (n *router) route(r *http.Request) Route {
 	}
 	rt, ok := end.methods[method]
 	if !ok {
-		return notAllowed
+		return notAllowed(end.methods)
 	}
 	for i, part := range strings.Split(strings.Trim(rt.Path, "/"), "/") {
 		if strings.HasPrefix(part, "{") {

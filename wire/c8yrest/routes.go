@@ -41,7 +41,7 @@ func inventoryRoutes() []Route {
 		post(mo, createObjects), get(mo, listObjects), put(mo, updateObjects), get(mo+"/count", countObjects),
 		get(mo+"/{id}", getObject), put(mo+"/{id}", updateObject), del(mo+"/{id}", deleteObject),
 		get(mo+"/{id}/availability", getAvailability), get(mo+"/{id}/supportedMeasurements", supportedMeasurements), get(mo+"/{id}/supportedSeries", supportedSeries),
-		get(mo+"/{id}/user", getObjectUser), get(mo+"/{id}/history", getHistory),
+		get(mo+"/{id}/user", getObjectUser), put(mo+"/{id}/user", putObjectUser), get(mo+"/{id}/history", getHistory),
 		get(mo+"/{id}/deviceParents", listParents), get(mo+"/{id}/assetParents", listParents), get(mo+"/{id}/additionParents", listParents),
 		post("/inventory/binaries", createBinary), get("/inventory/binaries", listBinaries), download(get("/inventory/binaries/{id}", getBinary)),
 		put("/inventory/binaries/{id}", putBinary), del("/inventory/binaries/{id}", deleteBinary),
@@ -61,7 +61,7 @@ func dataRoutes() []Route {
 		post(m, createMeasurements), get(m, listMeasurements), del(m, deleteMeasurements), get(m+"/series", getSeries), get(m+"/{id}", getMeasurement), del(m+"/{id}", deleteMeasurement),
 		post(e, createEvent), get(e, listEvents), del(e, deleteEvents), get(e+"/{id}", getEvent), put(e+"/{id}", updateEvent), del(e+"/{id}", deleteEvent),
 		post(e+"/{id}/binaries", attach), put(e+"/{id}/binaries", attach), download(get(e+"/{id}/binaries", getAttachment)), del(e+"/{id}/binaries", detach),
-		post(a, createAlarm), get(a, listAlarms), put(a, updateAlarms), del(a, deleteAlarms), get(a+"/count", countAlarms), get(a+"/{id}", getAlarm), put(a+"/{id}", updateAlarm),
+		post(a, createAlarm), get(a, listAlarms), put(a, updateAlarms), del(a, deleteAlarms), post(a+"/upsert", upsertAlarm), get(a+"/count", countAlarms), get(a+"/{id}", getAlarm), put(a+"/{id}", updateAlarm),
 		get("/audit/auditRecords", listAudit), post("/audit/auditRecords", createAudit), get("/audit/auditRecords/{id}", getAudit),
 	}
 }
@@ -82,7 +82,7 @@ func accountRoutes() []Route {
 		get("/user/currentUser", currentUser), put("/user/currentUser", updateCurrentUser), put("/user/currentUser/password", changePassword),
 		get("/user/roles", listRoles), get("/user/roles/{role}", getRole), post("/user/logout", logout), post("/user/logout/{tenant}/allUsers", logoutAll),
 		get(u, listUsers), post(u, createUser), get(u+"/{user}", getUser), put(u+"/{user}", updateUser), del(u+"/{user}", deleteUser), get("/user/{tenant}/userByName/{user}", getUser),
-		get(u+"/{user}/groups", userGroups), get(u+"/{user}/roles", userRoles), post(u+"/{user}/roles", addUserRole), del(u+"/{user}/roles/{role}", removeUserRole),
+		put(u+"/{user}/password", resetPassword), get(u+"/{user}/tfa", userTFA), get(u+"/{user}/groups", userGroups), get(u+"/{user}/roles", userRoles), post(u+"/{user}/roles", addUserRole), del(u+"/{user}/roles/{role}", removeUserRole),
 		get(g, listGroups), post(g, putGroup), get(g+"/{group}", getGroup), put(g+"/{group}", putGroup), del(g+"/{group}", deleteGroup), get("/user/{tenant}/groupByName/{name}", groupByName),
 		get(g+"/{group}/roles", groupRoles), post(g+"/{group}/roles", addGroupRole), del(g+"/{group}/roles/{role}", removeGroupRole),
 		get(g+"/{group}/users", groupUsers), post(g+"/{group}/users", addGroupUser), del(g+"/{group}/users/{user}", removeGroupUser),
@@ -92,7 +92,7 @@ func accountRoutes() []Route {
 func tenantRoutes() []Route {
 	const o, app = "/tenant/options", "/application/applications"
 	return []Route{
-		get("/tenant/currentTenant", currentTenant), get("/tenant/tenants", listTenants),
+		get("/tenant/currentTenant", currentTenant), get("/tenant/tenants", listTenants), get("/tenant/tenants/{tenant}", getTenant),
 		public(get("/tenant/loginOptions", loginOptions)), get("/tenant/loginOptions/{id}", loginOption),
 		public(post("/tenant/oauth", oauthCookies)), public(post("/tenant/oauth/token", oauthToken)),
 		get(o, listOptions), post(o, createOption), get(o+"/{category}", getOptions), put(o+"/{category}", putOptions),

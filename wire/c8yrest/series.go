@@ -76,7 +76,7 @@ func (c *call) aggregation() (a telemetry.SeriesQuery, wanted []string, err erro
 	return a, wanted, nil
 }
 
-// getSeries answers with a table by time: c8y: missing entries are null in the middle of a row and left off at its end.
+// getSeries answers with a table by time: c8y: missing entries are {} in the middle of a row and left off at its end.
 func getSeries(c *call) error {
 	a, wanted, err := c.aggregation()
 	if err != nil {
@@ -98,7 +98,7 @@ func getSeries(c *call) error {
 		for i := range row.Stats[:last] {
 			s := &row.Stats[i]
 			if s.Count == 0 {
-				o.item([]byte("null"))
+				o.item([]byte("{}"))
 				continue
 			}
 			o.open()

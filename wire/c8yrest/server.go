@@ -3,9 +3,11 @@ package c8yrest
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,14 +86,18 @@ func New(d Deps) *Server {
 	return s
 }
 
-var (
-	notAllowed = Route{Access: Public, handle: func(c *call) error {
-		return fault.E(fault.Op("c8yrest.Route"), fault.Unsupported, "the method "+c.r.Method+" is not supported here")
+// notAllowed answers where a path exists, but not with this method.
+func notAllowed(methods map[string]Route) Route {
+	return Route{Access: Public, handle: func(c *call) error {
+		c.w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
+		return fault.E(fault.Op("c8yrest.Route"), fault.Unsupported, "the method "+clip(c.r.Method)+" is not supported here")
 	}}
-	unknown = Route{Access: Public, handle: func(c *call) error {
-		return fault.E(fault.Op("c8yrest.Route"), fault.NotFound, "there is nothing at this path")
-	}}
-)
+}
+
+// unknown answers where no path exists.
+var unknown = Route{Access: Public, handle: func(c *call) error {
+	return fault.E(fault.Op("c8yrest.Route"), fault.NotFound, "there is nothing at this path")
+}}
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

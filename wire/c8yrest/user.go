@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -86,7 +85,11 @@ func (c *call) writeUser(o *object, u access.User, groups []access.Group, self s
 	o.bool("newsletter", u.Newsletter)
 	o.bool("twoFactorAuthenticationEnabled", false)
 	o.text("passwordStrength", "GREEN")
-	o.time("lastPasswordChange", u.PasswordSince)
+	since := u.PasswordSince
+	if since.IsZero() { // no password was ever chosen
+		since = u.Created
+	}
+	o.time("lastPasswordChange", since)
 	o.int("subusersCount", 0)
 	o.begin("devicePermissions")
 	o.close()
@@ -114,43 +117,6 @@ func (c *call) writeUser(o *object, u access.User, groups []access.Group, self s
 	o.close()
 }
 
-// currentUser has two shapes: c8y: the media type user+json asks for groups and roles; everything else, plain JSON too, for effective roles.
-// The web applications compute rights from groups, so that these are added to the plain form as well.
-func currentUser(c *call) error {
-	u, err := c.s.Users.Get(c.ctx, c.p, c.p.User)
-	if err != nil {
-		return err
-	}
-	groups, err := c.s.Users.Groups(c.ctx, c.p)
-	if err != nil {
-		return err
-	}
-	return c.json(http.StatusOK, c.currentUserType(), c.currentUserBody(u, groups))
-}
-
-func (c *call) currentUserType() string {
-	if strings.Contains(strings.ToLower(c.r.Header.Get("Accept")), "cumulocity.user+json") {
-		return "user"
-	}
-	return "currentuser"
-}
-
-func (c *call) currentUserBody(u access.User, groups []access.Group) []byte {
-	var o object
-	self := c.base() + "/user/currentUser"
-	c.writeUser(&o, u, groups, self)
-	if c.currentUserType() == "currentuser" {
-		o.b = o.b[:len(o.b)-1] // reopen
-		o.list("effectiveRoles")
-		for _, r := range c.p.Roles {
-			c.writeRole(&o, r)
-		}
-		o.endList()
-		o.close()
-	}
-	return o.b
-}
-
 // userPatch reads what a client wants to set of a user.
 func (c *call) userPatch(d iot.Doc) (p access.UserPatch, err error) {
 	for name, to := range map[string]**string{"displayName": &p.DisplayName, "firstName": &p.FirstName, "lastName": &p.LastName, "email": &p.Email, "phone": &p.Phone, "password": &p.Password} {
@@ -173,43 +139,6 @@ func (c *call) userPatch(d iot.Doc) (p access.UserPatch, err error) {
 		}
 	}
 	return p, nil
-}
-
-func updateCurrentUser(c *call) error {
-	d, err := c.doc()
-	if err != nil {
-		return err
-	}
-	patch, err := c.userPatch(d.Without("enabled"))
-	if err != nil {
-		return err
-	}
-	u, err := c.s.Users.Update(c.ctx, c.p, c.p.User, patch)
-	if err != nil {
-		return err
-	}
-	groups, err := c.s.Users.Groups(c.ctx, c.p)
-	if err != nil {
-		return err
-	}
-	return c.stored(http.StatusOK, c.currentUserType(), "", func() ([]byte, error) { return c.currentUserBody(u, groups), nil })
-}
-
-func changePassword(c *call) error {
-	d, err := c.doc()
-	if err != nil {
-		return err
-	}
-	current, _ := d.Text("currentUserPassword")
-	next, ok := d.Text("newPassword")
-	if !ok {
-		return missing("newPassword")
-	}
-	if err := c.s.Users.ChangePassword(c.ctx, c.p, current, next); err != nil {
-		return err
-	}
-	c.w.WriteHeader(http.StatusOK)
-	return nil
 }
 
 func listUsers(c *call) error {
@@ -291,6 +220,22 @@ func (c *call) userOf() (access.User, error) {
 	return c.s.Users.Get(c.ctx, c.p, iot.UserName(c.r.PathValue("user")))
 }
 
+// userToChange reads the path segments that name a user whom the caller wants to change.
+func (c *call) userToChange() (access.User, error) {
+	if err := c.ownTenant(); err != nil {
+		return access.User{}, err
+	}
+	return c.userForChange(iot.UserName(c.r.PathValue("user")))
+}
+
+// userForChange returns a user for who may change users, which does not include to read them.
+func (c *call) userForChange(name iot.UserName) (access.User, error) {
+	if err := c.s.Policy.Check(c.ctx, c.p, access.UserAdmin, access.Update, access.Object{}); err != nil {
+		return access.User{}, err
+	}
+	return c.s.Users.Get(c.ctx, iot.System(c.p.Tenant), name)
+}
+
 func getUser(c *call) error {
 	u, err := c.userOf()
 	if err != nil {
@@ -304,8 +249,7 @@ func getUser(c *call) error {
 }
 
 func updateUser(c *call) error {
-	u, err := c.userOf()
-	if err != nil {
+	if err := c.ownTenant(); err != nil {
 		return err
 	}
 	d, err := c.doc()
@@ -316,7 +260,8 @@ func updateUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	if u, err = c.s.Users.Update(c.ctx, c.p, u.Name, patch); err != nil {
+	u, err := c.s.Users.Update(c.ctx, c.p, iot.UserName(c.r.PathValue("user")), patch)
+	if err != nil {
 		return err
 	}
 	return c.storedUser(http.StatusOK, u)
@@ -330,4 +275,37 @@ func deleteUser(c *call) error {
 		return err
 	}
 	return c.noContent()
+}
+
+// resetPassword sets the password of another user. c8y: the caller proves who they are once more with their own.
+func resetPassword(c *call) error {
+	u, err := c.userToChange()
+	if err != nil {
+		return err
+	}
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	next, ok := d.Text("newPassword")
+	current, proved := d.Text("currentUserPassword")
+	if !ok || !proved {
+		return missing("newPassword", "currentUserPassword")
+	}
+	if _, err := c.s.Users.Basic(c.ctx, access.Login{Tenant: c.p.Tenant, User: string(c.p.User), Password: current, RemoteAddr: c.p.RemoteAddr}); err != nil {
+		return fault.E(fault.Op("c8yrest.ResetPassword"), fault.Denied, err, "the password in currentUserPassword is not that of the caller")
+	}
+	if _, err := c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{Password: &next}); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// userTFA says that there is no second factor yet.
+func userTFA(c *call) error {
+	if _, err := c.userOf(); err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, "", []byte(`{"tfaEnabled":false,"tfaEnforced":false,"strategy":"TOTP","lastTfaRequestTime":null}`))
 }

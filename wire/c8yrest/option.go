@@ -1,0 +1,235 @@
+package c8yrest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+func (c *call) optionURL(k tenancy.OptionKey) string {
+	return c.base() + "/tenant/options/" + url.PathEscape(k.Category) + "/" + url.PathEscape(k.Key)
+}
+
+const encrypted = "<<Encrypted>>"
+
+// shown hides secrets: c8y: keys that start with "credentials." are never returned in clear.
+func shown(o tenancy.Option) string {
+	if strings.HasPrefix(o.Key, "credentials.") {
+		return encrypted
+	}
+	return o.Value
+}
+
+func (c *call) writeOption(o *object, x tenancy.Option) {
+	o.open()
+	o.text("category", x.Category)
+	o.text("key", x.Key)
+	o.text("value", shown(x))
+	o.text("self", c.optionURL(x.OptionKey))
+	o.close()
+}
+
+func (c *call) option(x tenancy.Option) error {
+	var o object
+	c.writeOption(&o, x)
+	return c.json(http.StatusOK, "option", o.b)
+}
+
+func (c *call) storedOption(x tenancy.Option) error {
+	return c.stored(http.StatusOK, "option", "", func() ([]byte, error) {
+		var o object
+		c.writeOption(&o, x)
+		return o.b, nil
+	})
+}
+
+func listOptions(c *call) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	options, err := c.s.Tenants.Options(c.ctx, c.p, "")
+	if err != nil {
+		return err
+	}
+	p.total = len(options)
+	return c.collection("optioncollection", "options", p, func(o *object) error {
+		for _, x := range cut(p, options) {
+			c.writeOption(o, x)
+		}
+		return nil
+	})
+}
+
+// createOption creates or replaces: c8y: 200, not 201.
+func createOption(c *call) error {
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	var x tenancy.Option
+	for name, to := range map[string]*string{"category": &x.Category, "key": &x.Key, "value": &x.Value} {
+		s, err := textOf(d, name)
+		if err != nil {
+			return err
+		}
+		if s == nil {
+			return missing("category", "key", "value")
+		}
+		set(to, s)
+	}
+	if err := c.s.Tenants.PutOptions(c.ctx, c.p, []tenancy.Option{x}); err != nil {
+		return err
+	}
+	return c.storedOption(x)
+}
+
+func (c *call) optionMap(category string) ([]byte, error) {
+	options, err := c.s.Tenants.Options(c.ctx, c.p, category)
+	if err != nil {
+		return nil, err
+	}
+	var o object
+	o.open()
+	for _, x := range options {
+		o.text(x.Key, shown(x))
+	}
+	o.close()
+	return o.b, nil
+}
+
+func getOptions(c *call) error {
+	b, err := c.optionMap(c.r.PathValue("category"))
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, "option", b)
+}
+
+func putOptions(c *call) error {
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	var options []tenancy.Option
+	for _, m := range d {
+		v, ok := iot.RawText(m.Raw)
+		if !ok {
+			return fault.E(fault.Op("c8yrest.Options"), fault.Invalid, "the values of options must be strings")
+		}
+		options = append(options, tenancy.Option{OptionKey: tenancy.OptionKey{Category: c.r.PathValue("category"), Key: m.Name}, Value: v})
+	}
+	if err := c.s.Tenants.PutOptions(c.ctx, c.p, options); err != nil {
+		return err
+	}
+	return c.stored(http.StatusOK, "option", "", func() ([]byte, error) { return c.optionMap(c.r.PathValue("category")) })
+}
+
+func (c *call) optionKey() tenancy.OptionKey {
+	return tenancy.OptionKey{Category: c.r.PathValue("category"), Key: c.r.PathValue("key")}
+}
+
+func getOption(c *call) error {
+	key := c.optionKey()
+	options, err := c.s.Tenants.Options(c.ctx, c.p, key.Category)
+	if err != nil {
+		return err
+	}
+	for _, x := range options {
+		if x.Key == key.Key {
+			return c.option(x)
+		}
+	}
+	return fault.E(fault.Op("c8yrest.Option"), fault.NotFound, "Unable to find option "+clip(key.Category+"."+key.Key))
+}
+
+func putOption(c *call) error {
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	v, ok := d.Text("value")
+	if !ok {
+		return missing("value")
+	}
+	x := tenancy.Option{OptionKey: c.optionKey(), Value: v}
+	if err := c.s.Tenants.PutOptions(c.ctx, c.p, []tenancy.Option{x}); err != nil {
+		return err
+	}
+	return c.storedOption(x)
+}
+
+func deleteOption(c *call) error {
+	if err := c.s.Tenants.DeleteOption(c.ctx, c.p, c.optionKey()); err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+// systemOptions are settings of the platform that clients ask for.
+func (s *Server) systemOptions() []tenancy.Option {
+	opt := func(category, key, value string) tenancy.Option {
+		return tenancy.Option{OptionKey: tenancy.OptionKey{Category: category, Key: key}, Value: value}
+	}
+	return []tenancy.Option{
+		opt("device-control", "bulkoperation.creationramp", "1"), opt("device-registration", "security-token.policy", "OPTIONAL"),
+		opt("files", "max.size", "52428800"), opt("password", "enforce.strength", "true"), opt("password", "green.min-length", "8"),
+		opt("password", "limit.validity", "0"), opt("plugin", "eventprocessing.enabled", "false"), opt("reportMailer", "available", "false"),
+		opt("support-user", "enabled", "false"), opt("system", "version", s.Version), opt("two-factor-authentication", "enabled", "false"),
+		opt("two-factor-authentication", "enforced", "false"), opt("two-factor-authentication", "strategy", "TOTP"),
+	}
+}
+
+// secured are system options that only who administers options may read.
+var secured = []tenancy.OptionKey{{Category: "password", Key: "green.min-length"}}
+
+// concealed reports whether a system option is hidden from the caller.
+func (c *call) concealed(k tenancy.OptionKey) bool {
+	return slices.Contains(secured, k) && c.s.Policy.Check(c.ctx, c.p, access.Option, access.Admin, access.Object{}) != nil
+}
+
+func (c *call) writeSystemOption(o *object, x tenancy.Option) {
+	o.open()
+	o.text("category", x.Category)
+	o.text("key", x.Key)
+	o.text("value", x.Value)
+	o.text("self", c.base()+"/tenant/system/options/"+x.Category+"/"+x.Key)
+	o.close()
+}
+
+func listSystemOptions(c *call) error {
+	var o object
+	o.open()
+	o.list("options")
+	for _, x := range c.s.systemOptions() {
+		if c.concealed(x.OptionKey) {
+			x.Value = encrypted
+		}
+		c.writeSystemOption(&o, x)
+	}
+	o.endList()
+	o.text("self", c.base()+"/tenant/system/options")
+	o.close()
+	return c.json(http.StatusOK, "optioncollection", o.b)
+}
+
+func getSystemOption(c *call) error {
+	key := c.optionKey()
+	for _, x := range c.s.systemOptions() {
+		if x.OptionKey == key {
+			if c.concealed(key) {
+				return c.s.Policy.Check(c.ctx, c.p, access.Option, access.Admin, access.Object{})
+			}
+			var o object
+			c.writeSystemOption(&o, x)
+			return c.json(http.StatusOK, "option", o.b)
+		}
+	}
+	return fault.E(fault.Op("c8yrest.SystemOption"), fault.NotFound, "no system property for key "+clip(key.Category+"."+key.Key))
+}

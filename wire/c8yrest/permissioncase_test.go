@@ -1,0 +1,110 @@
+package c8yrest_test
+
+// permissionCases is the table: per request the status for anonymous, nothing, reader, admin, owner, elsewhere.
+// # in a request stands for the number of the person, {name} for an id of the stage.
+func permissionCases() []permissionCase {
+	var out []permissionCase
+	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases()} {
+		out = append(out, group...)
+	}
+	return out
+}
+
+func inventoryCases() []permissionCase {
+	const mo = "/inventory/managedObjects"
+	return []permissionCase{
+		{"GET " + mo, "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET " + mo + "/{dev}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{foreign}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{global}", "", [people]int{401, 200, 200, 200, 200, 404}},
+		{"PUT " + mo + "/{global}", `{"a":1}`, [people]int{401, 403, 403, 200, 403, 404}},
+		{"POST " + mo, `{}`, [people]int{401, 403, 403, 201, 201, 201}},
+		{"PUT " + mo + "/{dev}", `{"a":#}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"PUT " + mo + "/{dev}", `{}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"PUT " + mo + "/{foreign}", `{"a":#}`, [people]int{401, 403, 403, 200, 403, 404}},
+		{"PUT " + mo, `{"managedObjects":[{"id":"{dev}","b":#}]}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"DELETE " + mo + "/{own#}", "", [people]int{401, 403, 403, 204, 204, 404}},
+		{"GET " + mo + "/{dev}/childDevices", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{dev}/childDevices/{child}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"POST " + mo + "/{dev}/childAssets", `{"managedObject":{"id":"{child}"}}`, [people]int{401, 403, 403, 201, 201, 404}},
+		{"POST " + mo + "/{dev}/childAssets", `{"managedObject":{"id":"{foreign}"}}`, [people]int{401, 403, 403, 201, 403, 404}},
+		{"DELETE " + mo + "/{foreign}/childAssets/{global}", "", [people]int{401, 403, 403, 422, 403, 404}},
+		{"GET " + mo + "/{dev}/assetParents", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{dev}/history", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{dev}/availability", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{dev}/supportedSeries", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{dev}/user", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"PUT " + mo + "/{dev}/user", `{"enabled":true}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"POST /inventory/binaries", "x", [people]int{401, 403, 403, 201, 201, 201}},
+		{"GET /inventory/binaries", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET /identity/globalIds/{dev}/externalIds", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET /identity/externalIds/c8y_Serial/SN", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"POST /identity/globalIds/{dev}/externalIds", `{"type":"t","externalId":"#"}`, [people]int{401, 403, 403, 201, 201, 404}},
+		{"DELETE /identity/externalIds/t/#", "", [people]int{401, 404, 404, 204, 204, 404}},
+		{"POST /identity/search", `{"externalIds":[{"type":"c8y_Serial","externalId":"SN"}]}`, [people]int{401, 200, 200, 200, 200, 200}},
+	}
+}
+
+func dataCases() []permissionCase {
+	const m, e, a = "/measurement/measurements", "/event/events", "/alarm/alarms"
+	return []permissionCase{
+		{"GET " + m + "/series?source={dev}&dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"POST " + m, `{"source":{"id":"{dev}"},"type":"t","time":"2025-01-01"}`, [people]int{401, 403, 403, 201, 201, 404}},
+		{"POST " + m, `{"source":{"id":"{foreign}"},"type":"t","time":"2025-01-01"}`, [people]int{401, 403, 403, 201, 403, 404}},
+		{"GET " + m + "/{m2}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"DELETE " + m + "/{m#}", "", [people]int{401, 403, 403, 204, 204, 404}},
+		{"DELETE " + m + "?source={foreign}", "", [people]int{401, 403, 403, 204, 403, 204}},
+		{"DELETE " + m + "?dateFrom=2090-01-01", "", [people]int{401, 403, 403, 204, 403, 204}},
+		{"GET " + e + "/{event}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"POST " + e, `{"source":{"id":"{dev}"},"type":"t","text":"x","time":"2025-01-01"}`, [people]int{401, 403, 403, 201, 201, 404}},
+		{"POST " + e, `{"source":{"id":"{foreign}"},"type":"t","text":"x","time":"2025-01-01"}`, [people]int{401, 403, 403, 201, 403, 404}},
+		{"PUT " + e + "/{event}", `{"text":"y#"}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"PUT " + e + "/{event}/binaries", "x", [people]int{401, 403, 403, 201, 201, 404}},
+		{"GET " + e + "/{event}/binaries", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"DELETE " + e + "/{ev#}", "", [people]int{401, 403, 403, 204, 204, 404}},
+		{"DELETE " + e + "?source={foreign}", "", [people]int{401, 403, 403, 204, 403, 204}},
+		{"GET " + a + "/{alarm}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"POST " + a, `{"source":{"id":"{dev}"},"type":"u","text":"x","severity":"MAJOR","time":"2025-01-01"}`, [people]int{401, 403, 403, 201, 201, 404}},
+		{"POST " + a + "/upsert", `{"source":{"id":"{dev}"},"type":"u"}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"PUT " + a + "/{alarm}", `{"status":"ACKNOWLEDGED"}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"PUT " + a + "?source={dev}", `{"status":"ACTIVE"}`, [people]int{401, 403, 403, 200, 200, 200}},
+		{"DELETE " + a + "?source={foreign}", "", [people]int{401, 403, 403, 204, 403, 204}},
+	}
+}
+
+func platformCases() []permissionCase {
+	const op, req, u, o = "/devicecontrol/operations", "/devicecontrol/newDeviceRequests", "/user/main/users", "/tenant/options"
+	return []permissionCase{
+		{"GET " + op + "/{op}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"POST " + op, `{"deviceId":"{dev}"}`, [people]int{401, 403, 403, 201, 201, 404}},
+		{"PUT " + op + "/{op}", `{"status":"EXECUTING"}`, [people]int{401, 403, 403, 200, 200, 404}},
+		{"DELETE " + op + "?deviceId={foreign}", "", [people]int{401, 403, 403, 204, 403, 204}},
+		{"GET " + req, "", [people]int{401, 403, 200, 403, 200, 200}},
+		{"POST " + req, `{"id":"new#"}`, [people]int{401, 403, 403, 201, 403, 201}},
+		{"GET " + req + "/new3", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"PUT " + req + "/new3", `{"status":"ACCEPTED"}`, [people]int{401, 403, 403, 422, 403, 404}},
+		{"DELETE " + req + "/new3", "", [people]int{401, 403, 403, 204, 403, 404}},
+		{"POST /devicecontrol/deviceCredentials", `{"id":"new3"}`, [people]int{401, 403, 403, 403, 403, 403}},
+		{"GET /audit/auditRecords", "", [people]int{401, 403, 200, 403, 200, 200}},
+		{"GET /audit/auditRecords/{audit}", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"POST /audit/auditRecords", `{"type":"t","activity":"x","text":"y","time":"2024-01-01"}`, [people]int{401, 403, 403, 201, 403, 201}},
+		{"POST /audit/auditRecords", `{"type":"t","activity":"x","text":"y","time":"2024-01-01","source":{"id":"{dev}"}}`, [people]int{401, 403, 403, 201, 201, 404}},
+		{"GET /user/currentUser", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET " + u, "", [people]int{401, 403, 200, 403, 403, 404}},
+		{"GET " + u + "/reader", "", [people]int{401, 403, 200, 403, 403, 404}},
+		{"POST " + u, `{"userName":"u#","email":"u#@x.y"}`, [people]int{401, 403, 403, 201, 403, 404}},
+		{"PUT " + u + "/reader", `{"firstName":"R"}`, [people]int{401, 403, 200, 200, 403, 404}},
+		{"DELETE " + u + "/u#", "", [people]int{401, 403, 403, 204, 403, 404}},
+		{"POST " + u + "/nothing/roles", `{"role":{"self":"/user/roles/ROLE_SMS_READ"}}`, [people]int{401, 403, 403, 201, 403, 404}},
+		{"GET /user/main/groups", "", [people]int{401, 403, 200, 200, 403, 404}},
+		{"POST /user/main/groups", `{"name":"g#"}`, [people]int{401, 403, 403, 201, 403, 404}},
+		{"GET /user/roles", "", [people]int{401, 403, 200, 200, 403, 200}},
+		{"GET /tenant/currentTenant", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET /tenant/tenants/main", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + o, "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"POST " + o, `{"category":"c","key":"k","value":"v"}`, [people]int{401, 403, 403, 200, 403, 200}},
+		{"PUT " + o + "/c/k", `{"value":"w"}`, [people]int{401, 403, 403, 200, 403, 200}},
+		{"DELETE " + o + "/c/k", "", [people]int{401, 403, 403, 204, 403, 204}},
+		{"GET /tenant/system/options", "", [people]int{401, 200, 200, 200, 200, 200}},
+	}
+}
