@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -27,9 +28,16 @@ type Deps struct {
 	Bus        *bus.Bus
 	// Group returns the group into which the registration of a device asked to put it; zero: none.
 	Group func(ctx context.Context, t iot.TenantID, serial string) (iot.ID, error)
+	// Tenants lists the tenants whose devices are watched; nil: those of which a device was heard in this process.
+	Tenants func(ctx context.Context) ([]iot.TenantID, error)
+	// Sole says that no other process has connections to devices. Then no device can be connected when this one starts, and those that
+	// a process which died left so are set right. Of several nodes none may do that: it would be wrong about the devices of the others.
+	Sole  bool
 	Clock clock.Clock
 	Log   *slog.Logger
 	Reg   prometheus.Registerer
+	// Tick returns a channel that gets a value every d, and what ends it; nil: time.NewTicker.
+	Tick func(d time.Duration) (ticks <-chan time.Time, stop func())
 }
 
 // Connectivity is the face. It is safe for concurrent use.
@@ -55,11 +63,20 @@ type Sink interface {
 
 // New returns the face, which delivers operations from now on.
 func New(d Deps) (*Connectivity, error) {
+	if d.Tick == nil {
+		d.Tick = func(d time.Duration) (<-chan time.Time, func()) { t := time.NewTicker(d); return t.C, t.Stop }
+	}
 	c := &Connectivity{d: d, sinks: map[device][]Sink{}}
 	c.presence = newPresence(c)
 	var err error
-	c.stop, err = d.Bus.Subscribe(bus.All("operation", string(iot.Created), "*"), c.operation)
-	return c, err
+	if c.stop, err = d.Bus.Subscribe(bus.All("operation", string(iot.Created), "*"), c.operation); err != nil {
+		return nil, err
+	}
+	if d.Sole {
+		c.presence.forgetConnections(context.Background())
+	}
+	go c.presence.run()
+	return c, nil
 }
 
 // Close ends deliveries and writes the signs of life that wait.

@@ -7,10 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/registry"
-	"github.com/isobar-iot/isobar/platform/telemetry"
 )
 
 const (
@@ -22,14 +20,12 @@ const (
 	announceEvery = 30 * time.Second
 	// maxWaiting bounds the devices whose sign of life waits; beyond it a flush is made at once.
 	maxWaiting = 20_000
-
-	// UnavailabilityAlarm is the type of the alarm of a device that was not heard of in time.
-	UnavailabilityAlarm = "c8y_UnavailabilityAlarm"
 )
 
 // presence collects signs of life.
 type presence struct {
-	c *Connectivity
+	c       *Connectivity
+	started time.Time
 
 	mu      sync.Mutex // guards waiting, tenants and push; announced belongs to the goroutine of run
 	waiting map[device]registry.Touch
@@ -46,13 +42,12 @@ type presence struct {
 }
 
 func newPresence(c *Connectivity) *presence {
-	p := &presence{c: c, waiting: map[device]registry.Touch{}, tenants: map[iot.TenantID]bool{}, push: map[device]int{}, announced: map[device]time.Time{}, wake: make(chan struct{}, 1),
+	p := &presence{c: c, started: c.d.Clock.Now(), waiting: map[device]registry.Touch{}, tenants: map[iot.TenantID]bool{}, push: map[device]int{}, announced: map[device]time.Time{}, wake: make(chan struct{}, 1),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{Name: "isobar_connectivity_connected_devices", Help: "Devices with a push connection on this node."})}
 	if c.d.Reg != nil {
 		c.d.Reg.MustRegister(p.connected)
 	}
-	go p.run()
 	return p
 }
 
@@ -63,9 +58,10 @@ func (p *presence) close() {
 
 func (p *presence) run() {
 	defer close(p.done)
-	flush, overdue := time.NewTicker(flushEvery), time.NewTicker(overdueEvery)
-	defer flush.Stop()
-	defer overdue.Stop()
+	flush, stopFlush := p.c.d.Tick(flushEvery)
+	defer stopFlush()
+	overdue, stopOverdue := p.c.d.Tick(overdueEvery)
+	defer stopOverdue()
 	for {
 		select {
 		case <-p.quit:
@@ -73,9 +69,9 @@ func (p *presence) run() {
 			return
 		case <-p.wake:
 			p.flush()
-		case <-flush.C:
+		case <-flush:
 			p.flush()
-		case <-overdue.C:
+		case <-overdue:
 			p.overdue()
 		}
 	}
@@ -84,7 +80,23 @@ func (p *presence) run() {
 func (p *presence) note(d device, t registry.Touch, now bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old := p.waiting[d]
+	p.noteLocked(d, t, now)
+}
+
+// noteLocked is note with mu held.
+func (p *presence) noteLocked(d device, t registry.Touch, now bool) {
+	p.waiting[d] = merge(p.waiting[d], t)
+	p.tenants[d.t] = true
+	if now || len(p.waiting) >= maxWaiting {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// merge returns what two signs of life of a device, the older one first, say together.
+func merge(old, t registry.Touch) registry.Touch {
 	if t.LastMessage.Before(old.LastMessage) {
 		t.LastMessage = old.LastMessage
 	}
@@ -94,14 +106,24 @@ func (p *presence) note(d device, t registry.Touch, now bool) {
 	if t.Availability == "" {
 		t.Availability = old.Availability
 	}
-	p.waiting[d] = t
-	p.tenants[d.t] = true
-	if now || len(p.waiting) >= maxWaiting {
-		select {
-		case p.wake <- struct{}{}:
-		default:
+	return t
+}
+
+// again puts back what could not be written, behind what was noted meanwhile. Beyond the bound it is lost.
+func (p *presence) again(t iot.TenantID, touches map[iot.ID]registry.Touch) (lost int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, x := range touches {
+		d := device{t, id}
+		newer, waits := p.waiting[d]
+		if !waits && len(p.waiting) >= maxWaiting {
+			lost++
+			continue
 		}
+		x.Availability = "" // judged anew
+		p.waiting[d] = merge(x, newer)
 	}
+	return lost
 }
 
 func (p *presence) flush() {
@@ -123,67 +145,9 @@ func (p *presence) flush() {
 	}
 	for t, touches := range byTenant {
 		if err := p.c.d.Registry.Touch(ctx, t, touches); err != nil {
-			p.c.d.Log.Warn("signs of life lost", "tenant", t, "devices", len(touches), "err", err)
+			lost := p.again(t, touches)
+			p.c.d.Log.Warn("write signs of life", "tenant", t, "devices", len(touches), "lost", lost, "err", err)
 		}
-	}
-}
-
-// judge makes a device that is heard of again available, and clears its alarm.
-func (p *presence) judge(ctx context.Context, d device, t registry.Touch) registry.Touch {
-	if t.LastMessage.IsZero() {
-		return t
-	}
-	src, err := p.c.d.Registry.Source(ctx, d.t, d.id)
-	if err != nil || !src.Monitored || src.Maintenance {
-		return t
-	}
-	mo, err := p.c.d.Registry.Get(ctx, iot.System(d.t), d.id)
-	if err != nil || mo.State.Availability == registry.Available {
-		return t
-	}
-	t.Availability = registry.Available
-	alarm, err := p.c.d.Telemetry.ActiveAlarm(ctx, iot.System(d.t), d.id, UnavailabilityAlarm)
-	if err == nil {
-		cleared := iot.Cleared
-		if _, err := p.c.d.Telemetry.PatchAlarm(ctx, iot.System(d.t), alarm.ID, telemetry.AlarmPatch{Status: &cleared}); err != nil {
-			p.c.d.Log.Warn("clear alarm", "tenant", d.t, "device", d.id, "err", err)
-		}
-	}
-	return t
-}
-
-// overdue marks devices that were not heard of in time, and raises their alarm.
-func (p *presence) overdue() {
-	p.flush() // whoever was heard of just now is not overdue
-	p.mu.Lock()
-	tenants := make([]iot.TenantID, 0, len(p.tenants))
-	for t := range p.tenants {
-		tenants = append(tenants, t)
-	}
-	p.mu.Unlock()
-	ctx := context.Background()
-	now := p.c.d.Clock.Now()
-	for _, t := range tenants {
-		ids, err := p.c.d.Registry.Overdue(ctx, t, now)
-		if err != nil {
-			p.c.d.Log.Warn("look for overdue devices", "tenant", t, "err", err)
-			continue
-		}
-		for _, id := range ids {
-			p.unavailable(ctx, t, id, now)
-		}
-	}
-}
-
-func (p *presence) unavailable(ctx context.Context, t iot.TenantID, id iot.ID, now time.Time) {
-	if err := p.c.d.Registry.Touch(ctx, t, map[iot.ID]registry.Touch{id: {Availability: registry.Unavailable}}); err != nil {
-		p.c.d.Log.Warn("mark unavailable", "tenant", t, "device", id, "err", err)
-		return
-	}
-	_, _, err := p.c.d.Telemetry.RaiseAlarm(ctx, iot.System(t), iot.Alarm{Source: id, Type: UnavailabilityAlarm, Severity: iot.Major, Status: iot.Active, Time: now,
-		Text: "No data received from device within required interval."})
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		p.c.d.Log.Warn("raise alarm", "tenant", t, "device", id, "err", err)
 	}
 }
 
@@ -194,14 +158,13 @@ func (c *Connectivity) Heard(t iot.TenantID, id iot.ID) {
 
 // PushConnected says that a device opened a connection on which it can be reached.
 func (c *Connectivity) PushConnected(t iot.TenantID, id iot.ID) {
-	p, d := c.presence, device{t, id}
+	p, d, now := c.presence, device{t, id}, c.d.Clock.Now()
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.push[d]++
-	first := p.push[d] == 1
 	p.connected.Set(float64(len(p.push)))
-	p.mu.Unlock()
-	if first {
-		p.note(d, registry.Touch{LastMessage: c.d.Clock.Now(), Connection: registry.Connected}, true)
+	if p.push[d] == 1 { // noted under the lock, so that the order of notes is that of what happened
+		p.noteLocked(d, registry.Touch{LastMessage: now, Connection: registry.Connected}, true)
 	}
 }
 
@@ -209,14 +172,11 @@ func (c *Connectivity) PushConnected(t iot.TenantID, id iot.ID) {
 func (c *Connectivity) PushDisconnected(t iot.TenantID, id iot.ID) {
 	p, d := c.presence, device{t, id}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.push[d]--
-	last := p.push[d] <= 0
-	if last {
+	if p.push[d] <= 0 {
 		delete(p.push, d)
+		p.noteLocked(d, registry.Touch{Connection: registry.Disconnected}, true)
 	}
 	p.connected.Set(float64(len(p.push)))
-	p.mu.Unlock()
-	if last {
-		p.note(d, registry.Touch{Connection: registry.Disconnected}, true)
-	}
 }

@@ -48,21 +48,21 @@ func (h *handler) executeData(mode iot.ProcessingMode, t target, m smartrest.Mes
 	return fault.E(fault.Op("c8ymqtt.Execute"), fault.Unsupported)
 }
 
-// patch merges fragments into an object. Members that are no fragments cannot be reached by lines.
+// patch merges fragments into an object.
 func (h *handler) patch(id iot.ID, patch iot.Doc) error {
-	draft, err := registry.DraftOf(patch)
-	if err != nil {
+	if err := writable(patch); err != nil {
 		return err
 	}
-	_, err = h.g.Registry.Patch(h.ctx, h.p, id, registry.Draft{Fragments: draft.Fragments})
+	_, err := h.g.Registry.Patch(h.ctx, h.p, id, registry.Draft{Fragments: patch})
 	return err
 }
 
 // modify merges a patch that depends on what is there.
 func (h *handler) modify(id iot.ID, patch func(iot.Doc) iot.Doc) error {
 	_, err := h.g.Registry.Modify(h.ctx, h.p, id, func(o iot.ManagedObject) (iot.ManagedObject, error) {
-		draft, err := registry.DraftOf(patch(o.Fragments))
-		o.Fragments = o.Fragments.Merge(draft.Fragments)
+		change := patch(o.Fragments)
+		err := writable(change)
+		o.Fragments = o.Fragments.Merge(change)
 		return o, err
 	})
 	return err
@@ -146,6 +146,9 @@ func (h *handler) removeEventFragments(t target, m smartrest.RemoveEventFragment
 }
 
 func (h *handler) parameters(mode iot.ProcessingMode, t target, m smartrest.ParameterUpdate) error {
+	if err := reportable(m.Event.Fragments); err != nil {
+		return err
+	}
 	changed := false
 	err := h.modify(t.id, func(d iot.Doc) iot.Doc {
 		patch := m.Patch(d)

@@ -1,17 +1,22 @@
 package c8ymqtt
 
 import (
+	"sync"
+
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
 	"github.com/isobar-iot/isobar/wire/smartrest"
 )
 
-// mayActAs reports whether the user may speak for a device: as its owner, or with the permission to control devices.
-func (h *handler) mayActAs(id iot.ID) bool {
-	_, err := h.g.Registry.Check(h.ctx, h.p, id, access.Operation, access.Admin)
-	return err == nil
-}
+// The topics on which operations are sent. c8y: each operation goes out once on every one that the device listens to.
+const linesForm = "s/ds"
+
+var jsonForms = [...]string{"devicecontrol/notifications", "notification/operations"}
+
+// forms says on which topics an operation was sent: a bit for each of the JSON forms and one for the lines.
+type forms uint8
+
+const asLines = forms(1 << len(jsonForms))
 
 // Deliver implements connectivity.Sink.
 func (h *handler) Deliver(op iot.Operation) { h.send(op, false) }
@@ -19,19 +24,15 @@ func (h *handler) Deliver(op iot.Operation) { h.send(op, false) }
 // sendPending sends the operations that wait. asked says that the device asked for them, so that those sent before on this connection
 // are sent again.
 func (h *handler) sendPending(asked bool) {
-	if !h.known() {
-		return
-	}
 	h.mu.Lock()
-	skip := h.closed || (!asked && h.asked)
-	h.asked = h.asked || asked
+	device, skip := h.device, h.closed || h.device == 0
 	h.mu.Unlock()
 	if skip {
 		return
 	}
-	ops, err := h.g.Operations.Pending(h.ctx, h.p.Tenant, h.device)
+	ops, err := h.g.Operations.Pending(h.ctx, h.p.Tenant, device)
 	if err != nil {
-		h.g.Log.Warn("read pending operations", "tenant", h.p.Tenant, "device", h.device, "err", err)
+		h.g.Log.Warn("read pending operations", "tenant", h.p.Tenant, "device", device, "err", err)
 		return
 	}
 	for _, op := range ops {
@@ -41,41 +42,68 @@ func (h *handler) sendPending(asked bool) {
 
 // send emits one operation once on each form that the device listens to.
 func (h *handler) send(op iot.Operation, again bool) {
-	h.mu.Lock()
-	if h.sent == nil {
-		h.sent = map[iot.ID]bool{}
-	}
-	skip := h.closed || (h.sent[op.ID] && !again)
-	if len(h.sent) > maxSent {
-		clear(h.sent)
-	}
-	h.sent[op.ID] = true
-	h.mu.Unlock()
-	if skip {
-		return
-	}
 	serial, err := h.g.Registry.SerialOf(h.ctx, h.p.Tenant, op.Device)
 	if err != nil {
 		h.g.Log.Warn("read external id", "tenant", h.p.Tenant, "device", op.Device, "err", err)
 		return
 	}
-	acked := func(ok bool) {
-		if ok {
-			go h.delivered(op.ID) // acked must not block
+	var once sync.Once
+	delivered := func() { once.Do(func() { h.g.After(0, func() { h.delivered(op.ID) }) }) } // acked must not block
+	if lines := smartrest.OperationLines(op, serial); len(lines) > 0 {
+		h.emit(op.ID, asLines, linesForm, lines, again, delivered)
+	}
+	for i, topic := range jsonForms {
+		if _, ok := h.conn.SubscribedTo(topic); ok {
+			h.emit(op.ID, forms(1<<i), topic, []string{string(c8yrest.AppendOperation(nil, "", &op, "", serial))}, again, delivered)
 		}
 	}
-	for _, line := range smartrest.OperationLines(op, serial) {
-		h.conn.Deliver("s/ds", []byte(line), 2, acked)
+}
+
+// emit sends an operation on one topic, unless it was sent there already. What the device did not get may be sent again.
+func (h *handler) emit(id iot.ID, form forms, topic string, payloads []string, again bool, delivered func()) {
+	if !h.mark(id, form) && !again {
+		return
 	}
-	for _, topic := range []string{"devicecontrol/notifications", "notification/operations"} {
-		if _, ok := h.conn.SubscribedTo(topic); ok {
-			h.conn.Deliver(topic, c8yrest.AppendOperation(nil, "", &op, "", serial), 2, acked)
+	for _, p := range payloads {
+		taken := h.conn.Deliver(topic, []byte(p), 2, func(ok bool) {
+			if ok {
+				delivered()
+			} else {
+				h.unmark(id, form)
+			}
+		})
+		if !taken {
+			h.unmark(id, form)
 		}
 	}
 }
 
 // maxSent bounds what a connection remembers of what it sent; beyond it an operation may be sent twice, which devices must bear anyway.
 const maxSent = 10_000
+
+// mark notes that an operation is being sent; false if it was before, or must not be sent any more.
+func (h *handler) mark(id iot.ID, form forms) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.sent[id]&form != 0 {
+		return false
+	}
+	if h.sent == nil || len(h.sent) >= maxSent {
+		h.sent = map[iot.ID]forms{}
+	}
+	h.sent[id] |= form
+	return true
+}
+
+func (h *handler) unmark(id iot.ID, form forms) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if left := h.sent[id] &^ form; left != 0 {
+		h.sent[id] = left
+	} else {
+		delete(h.sent, id)
+	}
+}
 
 func (h *handler) delivered(id iot.ID) {
 	if err := h.g.Operations.Delivered(h.ctx, h.p.Tenant, id); err != nil {

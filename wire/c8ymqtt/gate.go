@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
@@ -30,13 +32,31 @@ type Deps struct {
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Version       string
+	// After runs f on a goroutine of its own when d has passed, unless stop is called before; nil: time.AfterFunc.
+	After func(d time.Duration, f func()) (stop func() bool)
 }
 
 // Gate lets clients in. It is safe for concurrent use.
-type Gate struct{ Deps }
+type Gate struct {
+	Deps
+
+	mu     sync.Mutex // guards owners
+	owners map[owned]*handler
+}
+
+// owned names a device that a connection speaks for.
+type owned struct {
+	tenant iot.TenantID
+	device iot.ID
+}
 
 // New returns the policy for the broker.
-func New(d Deps) *Gate { return &Gate{d} }
+func New(d Deps) *Gate {
+	if d.After == nil {
+		d.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	}
+	return &Gate{Deps: d, owners: map[owned]*handler{}}
+}
 
 // maxClientID is a bound on what becomes an external id.
 const maxClientID = 1000
@@ -45,16 +65,17 @@ const maxClientID = 1000
 func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Handler, error) {
 	serial, ok := parseClientID(req.ClientID)
 	if !ok {
-		return nil, &mqtt.Refusal{Reason: packet.ClientIDNotValid, Text: "the client id must be [d:]<device id>[:<template>], and a device id must not contain colons"}
+		return nil, &mqtt.Refusal{Reason: packet.ClientIDNotValid,
+			Text: "the client id must be [d:]<device id>[:<template>], and a device id must contain neither colons nor control characters"}
 	}
-	if !req.HasUser || !req.HasPassword {
+	if !req.HasUser || req.User == "" || !req.HasPassword || len(req.Password) == 0 { // c8y: an empty password is not a bad one
 		return nil, &mqtt.Refusal{Reason: packet.NotAuthorized, Text: "user and password are needed"}
 	}
 	p, err := g.Users.Basic(ctx, access.Login{User: req.User, Password: string(req.Password), RemoteAddr: req.RemoteAddr.String()})
 	if err != nil {
 		return nil, refusal(err)
 	}
-	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, ctx: context.WithoutCancel(ctx), attached: make(chan struct{})}
+	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, ctx: context.WithoutCancel(ctx)}
 	h.bootstrap = p.Has("ROLE_DEVICE_BOOTSTRAP") && !p.Has("ROLE_INVENTORY_CREATE")
 	if !h.bootstrap {
 		h.find()
@@ -80,14 +101,33 @@ func parseClientID(id string) (serial string, ok bool) {
 	if len(parts) > 1 && parts[0] == "d" {
 		parts = parts[1:]
 	}
-	if len(parts) > 2 || parts[0] == "" || len(parts[0]) > maxClientID {
+	if len(parts) > 2 || parts[0] == "" || len(parts[0]) > maxClientID || strings.ContainsFunc(parts[0], unicode.IsControl) {
 		return "", false
 	}
 	return parts[0], true
 }
 
-// grace is how long after subscribing a device may ask for its pending operations itself (500) before they are sent unasked.
-const grace = 1500 * time.Millisecond
+// claim makes h the connection of its device. c8y: an older one under another client id ("d:x" and "x" are one device) is dropped; one
+// under the same client id the broker ends itself.
+func (g *Gate) claim(id iot.ID, h *handler) {
+	key := owned{h.p.Tenant, id}
+	g.mu.Lock()
+	old := g.owners[key]
+	g.owners[key] = h
+	g.mu.Unlock()
+	if old != nil && old != h && old.conn.ClientID() != h.conn.ClientID() {
+		old.conn.Close(packet.SessionTakenOver)
+	}
+}
+
+func (g *Gate) disclaim(id iot.ID, h *handler) {
+	key := owned{h.p.Tenant, id}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.owners[key] == h {
+		delete(g.owners, key)
+	}
+}
 
 // mode reads the first level of a topic that says how far a message goes.
 func mode(level string) (iot.ProcessingMode, bool) {

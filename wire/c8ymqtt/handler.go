@@ -8,9 +8,9 @@ import (
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
+	"github.com/isobar-iot/isobar/engine/mqtt/topic"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/wire/smartrest"
 )
 
@@ -24,62 +24,18 @@ type handler struct {
 	bootstrap bool // may only ask for credentials
 	ctx       context.Context
 
-	device   iot.ID // zero until the device is known; written before attached is closed, then only read
-	attached chan struct{}
-	detach   func()
-
-	mu     sync.Mutex // guards asked, sent and timer
-	asked  bool       // the device asked for pending operations on this connection
-	sent   map[iot.ID]bool
-	timer  *time.Timer
-	closed bool
+	mu      sync.Mutex // guards the fields below
+	device  iot.ID     // zero until the device is known
+	detach  func()
+	members map[iot.ID]time.Time // objects that are known to be below the device, and until when
+	sent    map[iot.ID]forms     // operations that were sent on this connection
+	stop    func() bool          // of the timer that sends pending operations
+	poll    *string              // security token of a question for credentials that waits for the subscription
+	closed  bool
 }
 
 // Realm implements mqtt.Handler.
 func (h *handler) Realm() string { return string(h.p.Tenant) }
-
-// find attaches the connection to its device if that exists already.
-func (h *handler) find() {
-	if id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, h.serial); err == nil {
-		h.attach(id)
-	}
-}
-
-// attach makes the connection the way to a device: c8y: only for who may act as it.
-func (h *handler) attach(id iot.ID) {
-	if !h.mayActAs(id) {
-		return
-	}
-	h.device = id
-	close(h.attached)
-	h.detach = h.g.Connectivity.Attach(h.p.Tenant, id, h)
-	h.g.Connectivity.PushConnected(h.p.Tenant, id)
-}
-
-func (h *handler) known() bool {
-	select {
-	case <-h.attached:
-		return true
-	default:
-		return false
-	}
-}
-
-// self returns the id of the connected device, creating it on first contact.
-func (h *handler) self() (iot.ID, error) {
-	if h.known() {
-		return h.device, nil
-	}
-	id, _, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: smartrest.CreateDevice{}.Object(h.serial)})
-	if err != nil {
-		return 0, err
-	}
-	h.attach(id)
-	if !h.known() {
-		return 0, fault.E(fault.Op("c8ymqtt.Device"), fault.Denied, "the device '"+h.serial+"' belongs to another user")
-	}
-	return id, nil
-}
 
 // Publish implements mqtt.Handler.
 func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
@@ -101,7 +57,7 @@ func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 // reserved are the first levels that belong to the dialect, so that a mistyped topic is told instead of routed.
 func reserved(level string) bool {
 	_, isMode := mode(level)
-	return isMode || apis[level] || level == "error" || level == "devicecontrol" || level == "notification" || level == "operation"
+	return isMode || level == "error" || level == "devicecontrol" || level == "notification" || level == "operation"
 }
 
 // dialect handles the topics of the dialect; false means that the topic is none of them.
@@ -110,7 +66,11 @@ func (h *handler) dialect(levels []string, m *mqtt.Message, done func(mqtt.Verdi
 	if prefixed && len(levels) >= 2 {
 		switch levels[1] {
 		case "us":
-			h.publishLines(md, strings.Join(levels[2:], "/"), m, done)
+			child := strings.Join(levels[2:], "/")
+			if child == h.serial {
+				child = ""
+			}
+			h.publishLines(md, child, m, done)
 			return true
 		case "uat":
 			h.token(done)
@@ -125,26 +85,11 @@ func (h *handler) dialect(levels []string, m *mqtt.Message, done func(mqtt.Verdi
 		}
 		levels = levels[1:]
 	}
-	if len(levels) >= 3 && apis[levels[0]] {
+	if len(levels) > 0 && apis[levels[0]] {
 		h.publishJSON(md, levels, m, done)
 		return true
 	}
 	return false
-}
-
-// publishBootstrap answers s/ucr: c8y: on every poll, and only when the device was accepted.
-func (h *handler) publishBootstrap(levels []string, m *mqtt.Message, done func(mqtt.Verdict)) {
-	if len(levels) != 2 || levels[0] != "s" || levels[1] != "ucr" {
-		done(mqtt.Verdict{Reason: packet.NotAuthorized})
-		return
-	}
-	cred, err := h.g.Registrations.Credentials(h.ctx, h.p, h.serial, string(m.Payload))
-	if err == nil {
-		h.conn.Deliver("s/dcr", []byte(smartrest.ReplyCredentials(cred.Tenant, cred.User, cred.Password)), 1, nil)
-	} else if !fault.Is(err, fault.NotFound) {
-		h.lineError(smartrest.Failed("70", err))
-	}
-	done(verdict(err))
 }
 
 // verdict acknowledges what is stored and what is the client's mistake; what may succeed later is not acknowledged.
@@ -157,16 +102,6 @@ func verdict(err error) mqtt.Verdict {
 		return mqtt.Verdict{Reason: packet.Reason(row.MQTT5)}
 	}
 	return mqtt.Verdict{}
-}
-
-func (h *handler) token(done func(mqtt.Verdict)) {
-	token, err := h.g.Users.DeviceToken(h.ctx, h.p)
-	if err == nil {
-		h.conn.Deliver("s/dat", []byte(smartrest.ReplyToken(token)), 1, nil)
-	} else {
-		h.lineError(smartrest.Failed("71", err))
-	}
-	done(verdict(err))
 }
 
 // lineError tells a device what was wrong with a line.
@@ -195,19 +130,31 @@ func (h *handler) Subscribe(filter string, qos byte) packet.Reason {
 
 // Subscribed implements mqtt.Handler.
 func (h *handler) Subscribed(filter string, _ byte) {
-	if h.bootstrap || !(filter == "s/ds" || strings.HasSuffix(filter, "/notifications") || filter == "notification/operations") {
-		return
-	}
-	if filter != "s/ds" {
-		go h.sendPending(false) // c8y: subscribing to the JSON form asks for what was not forwarded yet
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.closed && h.timer == nil {
-		h.timer = time.AfterFunc(grace, func() { h.sendPending(false) })
+	switch {
+	case h.bootstrap:
+		if filter == credentialsTopic {
+			h.answerPoll()
+		}
+	case topic.Match(filter, jsonForms[0]), topic.Match(filter, jsonForms[1]):
+		h.g.After(0, func() { h.sendPending(false) }) // c8y: subscribing to the JSON form asks for what was not forwarded yet
+	case topic.Match(filter, linesForm):
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !h.closed && h.stop == nil {
+			h.stop = h.g.After(grace, h.graceOver)
+		}
 	}
 }
+
+func (h *handler) graceOver() {
+	h.mu.Lock()
+	h.stop = nil // so that subscribing again sends again
+	h.mu.Unlock()
+	h.sendPending(false)
+}
+
+// grace is how long after subscribing a device may ask for its pending operations itself (500) before they are sent unasked.
+const grace = 1500 * time.Millisecond
 
 // Unsubscribed implements mqtt.Handler.
 func (h *handler) Unsubscribed(string) {}
@@ -216,12 +163,12 @@ func (h *handler) Unsubscribed(string) {}
 func (h *handler) Closed(mqtt.CloseReason) {
 	h.mu.Lock()
 	h.closed = true
-	if h.timer != nil {
-		h.timer.Stop()
-	}
+	stop, detach := h.stop, h.detach
 	h.mu.Unlock()
-	if h.known() {
-		h.detach()
-		h.g.Connectivity.PushDisconnected(h.p.Tenant, h.device)
+	if stop != nil {
+		stop()
+	}
+	if detach != nil {
+		detach()
 	}
 }

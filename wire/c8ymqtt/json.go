@@ -9,12 +9,9 @@ import (
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/platform/connectivity"
-	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
 	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
-	"github.com/isobar-iot/isobar/wire/smartrest"
 )
 
 // apis are the first levels of JSON via MQTT.
@@ -31,7 +28,7 @@ func (h *handler) jsonError(err error) {
 	h.conn.Deliver("error", append(b, '}'), 1, nil)
 }
 
-// publishJSON handles <api>/<resource>/<action>[/<id>...].
+// publishJSON handles <api>/<resource>/<action>[/<id>...]. c8y: what is none of the endpoints is told on error as well.
 func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.Message, done func(mqtt.Verdict)) {
 	finish := func(err error) {
 		if err != nil {
@@ -39,8 +36,8 @@ func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.
 		}
 		done(verdict(err))
 	}
-	path := strings.Join(levels[:3], "/")
-	id := strings.Join(levels[3:], "/")
+	at := min(3, len(levels))
+	path, id := strings.Join(levels[:at], "/"), strings.Join(levels[at:], "/")
 	if path == "measurement/measurements/create" || path == "measurement/measurements/createBulk" {
 		h.jsonMeasurements(mode, m.Payload, finish)
 		return
@@ -101,52 +98,68 @@ func (h *handler) jsonMeasurements(mode iot.ProcessingMode, payload []byte, fini
 	}
 	list := d.Get("measurements")
 	settle(each(d, list != nil && list[0] == '[', "measurements", func(d iot.Doc) error {
-		d, t, err := h.jsonTarget(d)
-		if err != nil {
-			return err
+		ms, err := h.jsonMeasurement(d)
+		if err == nil {
+			left.Add(1)
+			h.g.Telemetry.Submit(h.ctx, h.p.Tenant, ms, mode, settle)
 		}
-		ms, err := c8yrest.DecodeMeasurement(d)
-		if err != nil {
-			return err
-		}
-		if ms.Type == "" {
-			return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "Following mandatory fields should be included: type")
-		}
-		if ms.Time.IsZero() {
-			ms.Time = h.g.Clock.Now().Truncate(time.Millisecond)
-		}
-		if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin); err != nil {
-			return err
-		}
-		ms.Source = t.id
-		h.g.Connectivity.Heard(h.p.Tenant, t.id)
-		left.Add(1)
-		h.g.Telemetry.Submit(h.ctx, h.p.Tenant, &ms, mode, settle)
-		return nil
+		return err
 	}))
+}
+
+// jsonMeasurement reads a measurement of a source to which the user may write.
+func (h *handler) jsonMeasurement(d iot.Doc) (*iot.Measurement, error) {
+	d, t, err := h.jsonTarget(d)
+	if err != nil {
+		return nil, err
+	}
+	ms, err := c8yrest.DecodeMeasurement(d)
+	if err != nil {
+		return nil, err
+	}
+	if ms.Type == "" {
+		return nil, fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "Following mandatory fields should be included: type")
+	}
+	if ms.Time.IsZero() {
+		ms.Time = h.g.Clock.Now().Truncate(time.Millisecond)
+	}
+	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin); err != nil {
+		return nil, err
+	}
+	ms.Source = t.id
+	h.g.Connectivity.Heard(h.p.Tenant, t.id)
+	return &ms, nil
 }
 
 // jsonTarget takes the member externalSource out of a document and resolves it. c8y: a member source is ignored, the connection says who it is.
 func (h *handler) jsonTarget(d iot.Doc) (iot.Doc, target, error) {
-	raw := d.Get("externalSource")
+	x, given, err := externalSource(d)
 	d = d.Without("externalSource", "source")
-	if raw == nil {
-		t, err := h.target("")
-		return d, t, err
-	}
-	var x struct{ ExternalID, Type string }
-	if json.Unmarshal(raw, &x) != nil || x.ExternalID == "" {
-		return d, target{}, fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "externalSource must be {externalId, type}")
-	}
-	if x.Type == "" {
-		x.Type = iot.SerialType
-	}
-	self, err := h.self()
 	if err != nil {
 		return d, target{}, err
 	}
-	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, x.Type, x.ExternalID)
-	return d, target{serial: x.ExternalID, id: id, device: self}, err
+	self, err := h.self()
+	if err != nil || !given {
+		return d, target{serial: h.serial, id: self, device: self}, err
+	}
+	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, x.Type, x.Value)
+	return d, target{serial: x.Value, id: id, device: self}, err
+}
+
+// externalSource reads the member with which a document names another object than the connected device.
+func externalSource(d iot.Doc) (x iot.ExternalID, given bool, err error) {
+	raw := d.Get("externalSource")
+	if raw == nil {
+		return x, false, nil
+	}
+	var s struct{ ExternalID, Type string }
+	if json.Unmarshal(raw, &s) != nil || s.ExternalID == "" {
+		return x, false, fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "externalSource must be {externalId, type}")
+	}
+	if s.Type == "" {
+		s.Type = iot.SerialType
+	}
+	return iot.ExternalID{Type: s.Type, Value: s.ExternalID}, true, nil
 }
 
 func (h *handler) jsonOne(mode iot.ProcessingMode, path, id string, d iot.Doc) error {
@@ -175,6 +188,8 @@ func (h *handler) jsonOne(mode iot.ProcessingMode, path, id string, d iot.Doc) e
 		return h.jsonCreate(d)
 	case "inventory/managedObjects/update":
 		return h.jsonUpdate(id, d)
+	case "inventory/childDevices/create":
+		return h.jsonChild(id, d)
 	}
 	return fault.E(fault.Op("c8ymqtt.JSON"), fault.Unsupported, "there is no endpoint "+path)
 }
@@ -196,8 +211,9 @@ func (h *handler) jsonEvent(mode iot.ProcessingMode, d iot.Doc) error {
 		e.Time = h.g.Clock.Now().Truncate(time.Millisecond)
 	}
 	e.Source = t.id
-	h.g.Connectivity.Heard(h.p.Tenant, t.id)
-	_, err = h.g.Telemetry.CreateEvent(h.ctx, h.p, mode, e)
+	if _, err = h.g.Telemetry.CreateEvent(h.ctx, h.p, mode, e); err == nil {
+		h.g.Connectivity.Heard(h.p.Tenant, t.id)
+	}
 	return err
 }
 
@@ -215,6 +231,9 @@ func (h *handler) jsonAlarm(d iot.Doc) error {
 	}
 	if a.Time.IsZero() {
 		a.Time = h.g.Clock.Now().Truncate(time.Millisecond)
+	}
+	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Alarm, access.Admin); err != nil {
+		return err
 	}
 	a.Source = t.id
 	h.g.Connectivity.Heard(h.p.Tenant, t.id)
@@ -250,52 +269,5 @@ func (h *handler) jsonAlarmUpdate(id string, d iot.Doc) error {
 		return err
 	}
 	_, err = h.g.Telemetry.PatchAlarm(h.ctx, h.p, n, patch)
-	return err
-}
-
-// jsonCreate creates an object. If it names an external id, it is created once.
-func (h *handler) jsonCreate(d iot.Doc) error {
-	raw := d.Get("externalSource")
-	draft, err := registry.DraftOf(d.Without("externalSource"))
-	if err != nil {
-		return err
-	}
-	if raw != nil {
-		var x struct{ ExternalID, Type string }
-		if json.Unmarshal(raw, &x) != nil || x.ExternalID == "" {
-			return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "externalSource must be {externalId, type}")
-		}
-		if x.Type == "" {
-			x.Type = iot.SerialType
-		}
-		draft.ExternalIDs = append(draft.ExternalIDs, iot.ExternalID{Type: x.Type, Value: x.ExternalID})
-	}
-	_, err = h.g.Registry.Create(h.ctx, h.p, registry.Place{}, draft)
-	return err
-}
-
-// jsonUpdate changes an object by its external id: c8y: that of the connected device, a child or a service.
-func (h *handler) jsonUpdate(serial string, d iot.Doc) error {
-	if serial == "" {
-		serial = h.serial
-	}
-	if serial == h.serial {
-		if _, _, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: serial, Object: smartrest.CreateDevice{}.Object(serial)}); err != nil {
-			return err
-		}
-		if _, err := h.self(); err != nil {
-			return err
-		}
-	}
-	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, serial)
-	if err != nil {
-		return err
-	}
-	draft, err := registry.DraftOf(d.Without("externalSource"))
-	if err != nil {
-		return err
-	}
-	h.g.Connectivity.Heard(h.p.Tenant, id)
-	_, err = h.g.Registry.Patch(h.ctx, h.p, id, draft)
 	return err
 }

@@ -1,6 +1,7 @@
 package c8ymqtt
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
@@ -45,17 +46,12 @@ func (b *batch) settle(id string, err error) {
 	}
 }
 
-// target is the object that the lines of a publish are about.
-type target struct {
-	serial string
-	id     iot.ID
-	device iot.ID // the connected device
-}
-
 // publishLines executes the SmartREST lines of one publish in order. child is the external id in the topic, empty for the device itself.
 func (h *handler) publishLines(mode iot.ProcessingMode, child string, m *mqtt.Message, done func(mqtt.Verdict)) {
 	b := &batch{h: h, done: done, left: 1}
-	var err error
+	if len(bytes.TrimSpace(m.Payload)) == 0 {
+		h.lineError(&smartrest.LineError{Code: smartrest.CodeMalformed, Text: "the payload is empty"})
+	}
 	for line := range smartrest.Parse(m.Payload, h.g.Clock.Now(), smartrest.Limits{Bytes: len(m.Payload) + 1}) {
 		if line.Err != nil {
 			h.lineError(line.Err)
@@ -68,12 +64,15 @@ func (h *handler) publishLines(mode iot.ProcessingMode, child string, m *mqtt.Me
 		}
 		b.settle(line.ID, h.execute(mode, child, line))
 	}
-	b.settle("", err)
+	b.settle("", nil)
 }
 
 // measure is the hot path: the source is in a cache, the decision too, and the store's answer comes later.
 func (h *handler) measure(mode iot.ProcessingMode, child string, m *iot.Measurement, done func(error)) {
 	t, err := h.target(child)
+	if err == nil {
+		err = measurable(m)
+	}
 	if err != nil {
 		done(err)
 		return
@@ -85,17 +84,6 @@ func (h *handler) measure(mode iot.ProcessingMode, child string, m *iot.Measurem
 	m.Source = t.id
 	h.g.Connectivity.Heard(h.p.Tenant, t.id)
 	h.g.Telemetry.Submit(h.ctx, h.p.Tenant, m, mode, done)
-}
-
-// target resolves whom a publish is about; c8y: an unknown child is created below the connected device.
-func (h *handler) target(child string) (target, error) {
-	self, err := h.self()
-	if err != nil || child == "" || child == h.serial {
-		return target{serial: h.serial, id: self, device: self}, err
-	}
-	auto := smartrest.AutoChild(child)
-	id, _, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: child, Object: auto.Object(), Place: registry.Place{Parent: self, Kind: iot.ChildDevice}})
-	return target{serial: child, id: id, device: self}, err
 }
 
 // execute runs one command and says why it had no effect.
@@ -129,7 +117,7 @@ func (h *handler) execute(mode iot.ProcessingMode, child string, line smartrest.
 	case smartrest.StatusByFragment:
 		return h.statusByFragment(t, msg)
 	case smartrest.StatusByID:
-		return h.statusByID(msg)
+		return h.statusByID(t, msg)
 	default:
 		return h.executeData(mode, t, line.Message)
 	}
@@ -140,12 +128,13 @@ func (h *handler) reply(line string) { h.conn.Deliver("s/ds", []byte(line), 2, n
 
 // createDevice is 100: c8y: a device that exists already is told so and left as it is.
 func (h *handler) createDevice(m smartrest.CreateDevice) error {
-	id, created, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: m.Object(h.serial)})
+	_, created, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: m.Object(h.serial)})
 	if err != nil {
 		return err
 	}
-	if !h.known() {
-		h.attach(id)
+	id, err := h.self()
+	if err != nil {
+		return err
 	}
 	h.g.Connectivity.Heard(h.p.Tenant, id)
 	if !created {

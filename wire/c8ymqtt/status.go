@@ -1,6 +1,8 @@
 package c8ymqtt
 
 import (
+	"slices"
+
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
@@ -10,12 +12,8 @@ import (
 // statusByFragment is 501, 502, 503 and 507: it changes the oldest operation with a fragment, or all of them. If there is none, nothing
 // happens: c8y: agents report restarts that nobody asked for.
 func (h *handler) statusByFragment(t target, m smartrest.StatusByFragment) error {
-	only := iot.ID(0)
-	if t.id != t.device {
-		only = t.id
-	}
 	for {
-		op, err := h.g.Operations.Oldest(h.ctx, h.p, t.device, only, m.Fragment, m.From)
+		op, err := h.oldest(t, m.Fragment, m.From)
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
@@ -28,11 +26,30 @@ func (h *handler) statusByFragment(t target, m smartrest.StatusByFragment) error
 	}
 }
 
-// statusByID is 504, 505 and 506. The operation must be one that the user may change, which is decided by the face.
-func (h *handler) statusByID(m smartrest.StatusByID) error {
+// oldest finds the operation that a line by fragment is about: one of the target. An agent that does not use the topics of its children
+// speaks for them too, but its own operations come first, so that its restart does not end that of a child.
+func (h *handler) oldest(t target, fragment string, status iot.OperationStatus) (iot.Operation, error) {
+	op, err := h.g.Operations.Oldest(h.ctx, h.p, t.device, t.id, fragment, status)
+	if t.id == t.device && fault.Is(err, fault.NotFound) {
+		return h.g.Operations.Oldest(h.ctx, h.p, t.device, 0, fragment, status)
+	}
+	return op, err
+}
+
+// statusByID is 504, 505 and 506. The operation must be one of the target or of a device below it.
+func (h *handler) statusByID(t target, m smartrest.StatusByID) error {
 	op, err := h.g.Operations.Get(h.ctx, h.p, m.ID)
 	if err != nil {
 		return err
+	}
+	if op.Device != t.id {
+		above, err := h.g.Registry.Above(h.ctx, h.p.Tenant, op.Device, iot.ChildDevice)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(above, t.id) {
+			return fault.E(fault.Op("c8ymqtt.Status"), fault.Denied, "the operation "+m.ID.String()+" is not one of '"+t.serial+"'")
+		}
 	}
 	return h.setStatus(op, "", m.To, m.Reason, m.Params)
 }

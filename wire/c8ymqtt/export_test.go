@@ -1,0 +1,4 @@
+package c8ymqtt
+
+// ParseClientID is for tests.
+var ParseClientID = parseClientID
