@@ -42,7 +42,7 @@ func modules() []module {
 		{"telemetry", "platform", server, []string{"series", "sql", "bus", "registry", "audit", "tenancy"}, startTelemetry},
 		{"devicemgmt", "platform", server, []string{"sql", "bus", "registry", "audit"}, startDeviceManagement},
 		{"identity", "platform", server, []string{"sql", "access", "registry", "audit", "tenancy"}, startIdentity},
-		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "identity", "access"}, startConnectivity},
+		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "identity", "access", "tenancy"}, startConnectivity},
 		{"broker", "platform", server, []string{"connectivity", "identity", "telemetry", "devicemgmt"}, startBroker},
 		{"web", "user", server, nil, startWeb},
 		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "web"}, startREST},

@@ -73,10 +73,19 @@ func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
 	return nil, nil
 }
 
+// tenantIDs lists all tenants for the platform itself.
+func (p *parts) tenantIDs(ctx context.Context) (ids []iot.TenantID, err error) {
+	all, err := p.tenants.List(ctx, iot.System(iot.Management))
+	for _, t := range all {
+		ids = append(ids, t.ID)
+	}
+	return ids, err
+}
+
 func startConnectivity(_ context.Context, p *parts) (stopFunc, error) {
 	var err error
 	p.connectivity, err = connectivity.New(connectivity.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bus: p.bus,
-		Group: p.registrations.GroupOf, Clock: p.clock, Log: p.component("connectivity"), Reg: p.reg})
+		Group: p.registrations.GroupOf, Tenants: p.tenantIDs, Sole: p.conf.NATS == "", Clock: p.clock, Log: p.component("connectivity"), Reg: p.reg})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +103,12 @@ func startBroker(_ context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	unwatch, err := gate.Watch()
+	if err != nil {
+		return nil, err
+	}
 	return func(ctx context.Context) error {
+		unwatch()
 		err := p.broker.Shutdown(ctx)
 		if closed := p.sessions.Close(); err == nil {
 			err = closed

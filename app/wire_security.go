@@ -50,7 +50,7 @@ func startAccess(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.users, err = access.New(ctx, access.Deps{Store: store, Sessions: store, Tenants: p.tenants, Audit: p.audit, Bus: p.bus, Policy: p.policy, Clock: p.clock, Log: p.component("access")})
+	p.users, err = access.New(ctx, access.Deps{Store: store, Sessions: store, Tenants: p.tenants, Audit: p.audit, Bus: p.bus, Policy: p.policy, FirstAdmin: adminUser, Clock: p.clock, Log: p.component("access")})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (c *conn) handshake(ctx context.Context) bool {
 	defer cancel()
 	assigned, err := c.adopt(p)
 	if err == nil {
-		err = c.admission(ctx, p)
+		err = c.admission(ctx, p, assigned)
 	}
 	if err != nil {
 		c.refuse(err)
@@ -127,9 +127,9 @@ func (c *conn) grantExpiry(p *packet.Connect) uint32 {
 }
 
 // admission asks the gate and loads the realm.
-func (c *conn) admission(ctx context.Context, p *packet.Connect) error {
+func (c *conn) admission(ctx context.Context, p *packet.Connect, assigned bool) error {
 	h, err := c.srv.cfg.Gate.Connect(ctx, &ConnectRequest{
-		Version: c.version, ClientID: c.id, HasUser: p.HasUser, User: p.User, HasPassword: p.HasPassword, Password: p.Password,
+		Version: c.version, ClientID: c.id, Assigned: assigned, HasUser: p.HasUser, User: p.User, HasPassword: p.HasPassword, Password: p.Password,
 		Clean: c.clean, KeepAlive: p.KeepAlive, SessionExpiry: c.expiry, Will: c.will, Properties: p.Props.User,
 		RemoteAddr: c.nc.RemoteAddr(), TLS: tlsState(c.nc), Conn: c,
 	})

@@ -29,6 +29,7 @@ type Gate interface {
 type ConnectRequest struct {
 	Version       packet.Version
 	ClientID      string // Never empty: the broker assigns one where the protocol lets it.
+	Assigned      bool   // ClientID is the broker's, not the client's.
 	HasUser       bool
 	User          string
 	HasPassword   bool

@@ -108,6 +108,14 @@ func (db *DB) Close() error {
 	return err
 }
 
+// RenewReaders closes the reading connections that are idle, so that the next ones know what was registered with the engine since.
+func (db *DB) RenewReaders() {
+	if db.Dialect == SQLite {
+		db.read.SetMaxIdleConns(0)
+		db.read.SetMaxIdleConns(readers)
+	}
+}
+
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
 

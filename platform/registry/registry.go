@@ -256,6 +256,10 @@ func DraftOf(d iot.Doc) (Draft, error) {
 
 // ValidFragment enforces the rules on names of fragments. The slash is allowed: agents build names from file paths.
 func ValidFragment(name string) error {
+	const configuration = "c8y_Configuration_" // c8y: agents append the name of a file
+	if rest, ok := strings.CutPrefix(name, configuration); ok && rest != "" && len(name) <= 256 && !strings.ContainsAny(rest, " \t\r\n") {
+		return nil
+	}
 	if name == "" || len(name) > 256 || strings.ContainsAny(name, " \t\r\n.,*[]()@$'\"") {
 		return fault.Errorf("registry.ValidFragment", fault.Invalid, "the fragment name %.40q must not be empty, longer than 256 bytes or contain white space or any of . , * [ ] ( ) @ $ ' \"", name)
 	}

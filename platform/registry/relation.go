@@ -243,14 +243,19 @@ func (r *Registry) forgetEverywhere(t iot.TenantID, o Object) {
 // History returns the superseded versions of an object, oldest first, for who may read it now.
 func (r *Registry) History(ctx context.Context, p iot.Principal, id iot.ID) ([]Version, error) {
 	const op = fault.Op("registry.History")
-	if _, err := r.Get(ctx, p, id); err != nil && !fault.Is(err, fault.NotFound) {
-		return nil, err
-	} else if err != nil { // deleted: only who may read everything may read what was
+	_, gone := r.Get(ctx, p, id)
+	if gone != nil && !fault.Is(gone, fault.NotFound) {
+		return nil, gone
+	}
+	if gone != nil { // deleted: only who may read everything may read what was
 		if denied := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Read, access.Object{}); denied != nil {
-			return nil, err
+			return nil, gone
 		}
 	}
 	v, err := r.d.Store.History(ctx, p.Tenant, id)
+	if err == nil && len(v) == 0 && gone != nil {
+		return nil, gone
+	}
 	return v, classify(op, err)
 }
 

@@ -95,6 +95,13 @@ func (tm *Telemetry) PatchAlarms(ctx context.Context, p iot.Principal, q AlarmQu
 	if q, err = tm.resolveAlarms(ctx, p, q); err != nil {
 		return 0, err
 	}
+	if q.Resolved != nil { // it overrides statuses, and would do so in the list that shrinks below
+		q.Statuses = []iot.AlarmStatus{iot.Cleared}
+		if !*q.Resolved {
+			q.Statuses = []iot.AlarmStatus{iot.Active, iot.Acknowledged}
+		}
+		q.Resolved = nil
+	}
 	// Those that have the status already are left out, so that every page holds only what is still to do.
 	if len(q.Statuses) == 0 {
 		q.Statuses = []iot.AlarmStatus{iot.Active, iot.Acknowledged, iot.Cleared}

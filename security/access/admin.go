@@ -146,11 +146,8 @@ func (u *Users) apply(ctx context.Context, p iot.Principal, user *User, patch Us
 		user.Custom = user.Custom.Merge(patch.Custom)
 	}
 	if patch.Roles != nil {
-		known := Roles()
-		for _, r := range *patch.Roles {
-			if _, ok := slices.BinarySearch(known, r); !ok {
-				return fault.E(fault.NotFound, fault.Subject(r), "Cannot find the specified role '"+r+"'")
-			}
+		if err := grantable(p, *patch.Roles, user.Roles); err != nil {
+			return err
 		}
 		user.Roles = sorted(slices.Clone(*patch.Roles))
 	}
@@ -192,6 +189,9 @@ func (u *Users) Delete(ctx context.Context, p iot.Principal, name iot.UserName) 
 	}
 	if name == p.User {
 		return fault.E(op, fault.Invalid, "you cannot delete yourself")
+	}
+	if name == u.d.FirstAdmin {
+		return fault.E(op, fault.Conflict, "the first administrator of a tenant cannot be deleted")
 	}
 	if err := u.d.Store.DeleteUser(ctx, p.Tenant, name, u.revision(p)); err != nil {
 		return fault.E(op, fault.Subject(name), sqlkit.Fault(op, err), "no user with the name '"+string(name)+"'")
@@ -245,17 +245,20 @@ func (u *Users) PutGroup(ctx context.Context, p iot.Principal, g Group) (Group, 
 		}
 		g.ID = max(g.ID, 101) // built-in groups keep the low numbers
 	}
-	known := Roles()
-	for _, r := range g.Roles {
-		if _, ok := slices.BinarySearch(known, r); !ok {
-			return Group{}, fault.E(op, fault.NotFound, fault.Subject(r), "Cannot find the specified role '"+r+"'")
+	var had []string
+	for _, other := range groups {
+		if other.ID == g.ID {
+			had = other.Roles
 		}
+	}
+	if err := grantable(p, g.Roles, had); err != nil {
+		return Group{}, fault.E(op, err)
 	}
 	g.Roles = sorted(slices.Clone(g.Roles))
 	if err := u.d.Store.PutGroup(ctx, p.Tenant, g, create, u.revision(p)); err != nil {
 		return Group{}, fault.E(op, sqlkit.Fault(op, err), "a group with the name '"+g.Name+"' exists already")
 	}
-	u.changed(p.Tenant)
+	u.changed(p.Tenant, "")
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Group", Activity: activity, Text: "Global role '" + g.Name + "'"})
 	return g, nil
 }
@@ -269,12 +272,12 @@ func (u *Users) DeleteGroup(ctx context.Context, p iot.Principal, id int64) erro
 	if err := u.d.Store.DeleteGroup(ctx, p.Tenant, id, u.revision(p)); err != nil {
 		return fault.E(op, sqlkit.Fault(op, err), fmt.Sprintf("no group with the id %d", id))
 	}
-	u.changed(p.Tenant)
+	u.changed(p.Tenant, "")
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Group", Activity: "Global role deleted", Text: fmt.Sprintf("Global role %d", id)})
 	return nil
 }
 
 func (u *Users) record(ctx context.Context, p iot.Principal, activity string, name iot.UserName) {
-	u.changed(p.Tenant)
+	u.changed(p.Tenant, name)
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: activity, Text: activity + ": '" + string(name) + "'"})
 }

@@ -246,7 +246,7 @@ func (u *Users) Logout(ctx context.Context, p iot.Principal) error {
 	if err := u.d.Sessions.DeleteSessions(ctx, p.Tenant, p.User, p.TokenID, u.d.Clock.Now()); err != nil {
 		return sqlkit.Fault("access.Logout", err)
 	}
-	u.changed(p.Tenant)
+	u.changed(p.Tenant, p.User)
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User logout", Text: "User '" + string(p.User) + "' logged out"})
 	return nil
 }
@@ -259,7 +259,7 @@ func (u *Users) LogoutAll(ctx context.Context, p iot.Principal) error {
 	if err := u.d.Sessions.DeleteSessions(ctx, p.Tenant, "", "", u.d.Clock.Now()); err != nil {
 		return sqlkit.Fault("access.LogoutAll", err)
 	}
-	u.changed(p.Tenant)
+	u.changed(p.Tenant, "")
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User logout", Text: "All sessions of the tenant were ended"})
 	return nil
 }

@@ -3,6 +3,9 @@ package access
 import (
 	"slices"
 	"strings"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
 )
 
 // Roles lists every permission that the platform knows, sorted.
@@ -11,8 +14,29 @@ func Roles() []string {
 		"DEVICE: DEVICE_BOOTSTRAP: DEVICE_CONTROL:RA EMAIL:C EVENT:RA IDENTITY:RA INVENTORY:RACU MANAGED_OBJECT:RAC MEASUREMENT:RA " +
 		"MQTT_SERVICE:A NOTIFICATION_2:A OPTION_MANAGEMENT:RA REMOTE_ACCESS:A RETENTION_RULE:RA SCHEDULE_REPORT:A SIMULATOR:A SMARTGROUP:ACU SMARTRULE:RA " +
 		"SMS:RA TENANT:A TENANT_MANAGEMENT:RACU TENANT_STATISTICS:R USER_MANAGEMENT:RAC USER_MANAGEMENT_OWN:RA")
-	out = append(out, "ROLE_SYSTEM", "ROLE_USER_MANAGEMENT_PASSWORD_RESET")
+	out = append(out, "ROLE_USER_MANAGEMENT_PASSWORD_RESET") // not ROLE_SYSTEM, which the platform keeps for itself
 	return sorted(out)
+}
+
+// reserved are permissions that reach beyond a tenant or speak for the platform; only members of management can grant them.
+var reserved = []string{"ROLE_DEVICE_BOOTSTRAP", "ROLE_TENANT_MANAGEMENT_CREATE", "ROLE_TENANT_MANAGEMENT_UPDATE"}
+
+// grantable returns a fault unless p may give all the roles to somebody who has had the given ones: they must exist, and not be reserved.
+func grantable(p iot.Principal, roles, had []string) error {
+	const op = fault.Op("access.Grant")
+	known := Roles()
+	for _, r := range roles {
+		if slices.Contains(had, r) {
+			continue
+		}
+		if _, ok := slices.BinarySearch(known, r); !ok {
+			return fault.E(op, fault.NotFound, fault.Subject(r), "Cannot find the specified role '"+r+"'")
+		}
+		if slices.Contains(reserved, r) && p.Tenant != iot.Management && !p.Has(iot.RoleSystem) {
+			return fault.E(op, fault.Denied, fault.Subject(r), "the role "+r+" can only be assigned by the tenant management")
+		}
+	}
+	return nil
 }
 
 // expand turns "ALARM:RA" into ROLE_ALARM_READ and ROLE_ALARM_ADMIN; C is CREATE, U is UPDATE, nothing is the bare name.

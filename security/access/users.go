@@ -39,8 +39,10 @@ type Deps struct {
 	Audit    Auditor
 	Bus      *bus.Bus
 	Policy   *Policy
-	Clock    clock.Clock
-	Log      *slog.Logger
+	// FirstAdmin is the name of the administrator that every realm is born with, who cannot be deleted.
+	FirstAdmin iot.UserName
+	Clock      clock.Clock
+	Log        *slog.Logger
 }
 
 // Users is the directory of all realms and the only way in: every login ends here in an iot.Principal.
@@ -82,10 +84,29 @@ func New(ctx context.Context, d Deps) (*Users, error) {
 // Close ends the subscription to changes.
 func (u *Users) Close() { u.stop() }
 
-// changed makes every node forget what it remembers of the tenant's users.
-func (u *Users) changed(t iot.TenantID) {
+// changed makes every node forget what it remembers of the tenant's users, and look again at who is connected: one user, or all if name is
+// empty.
+func (u *Users) changed(t iot.TenantID, name iot.UserName) {
 	u.verified.InvalidateAll()
-	u.d.Bus.Publish(bus.Subject(t, "access"), nil)
+	u.d.Bus.Publish(bus.Subject(t, "access"), []byte(name))
+}
+
+// Watch calls changed with every user whose account, rights or sessions changed, on any node; an empty name means any user of the tenant.
+func (u *Users) Watch(changed func(t iot.TenantID, name iot.UserName)) (stop func(), err error) {
+	return u.d.Bus.Subscribe(bus.All("access"), func(t iot.TenantID, _ string, data []byte) { changed(t, iot.UserName(data)) })
+}
+
+// Current returns the principal as it would be made now. It fails with Unauthenticated if the account has gone or was disabled, the tenant may
+// not be used, or the password was changed after since, when the principal was made.
+func (u *Users) Current(ctx context.Context, p iot.Principal, since time.Time) (iot.Principal, error) {
+	user, err := u.d.Store.User(ctx, p.Tenant, p.User)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (!user.Enabled || user.PasswordSince.After(since)) || u.d.Tenants.Active(ctx, p.Tenant) != nil {
+		return iot.Principal{}, errBadCredentials
+	}
+	if err != nil {
+		return iot.Principal{}, sqlkit.Fault("access.Current", err)
+	}
+	return u.principal(ctx, p.Tenant, user)
 }
 
 func (u *Users) revision(p iot.Principal) sqlkit.Revision {
@@ -137,7 +158,7 @@ func (u *Users) EnsureSystemUser(ctx context.Context, t iot.TenantID, name iot.U
 		return "", nil
 	}
 	old.PasswordHash, old.PasswordSince = hashSecret(password), now
-	defer u.changed(t)
+	defer u.changed(t, name)
 	return "", sqlkit.Fault(op, u.d.Store.PutUser(ctx, t, old, false, rev))
 }
 
@@ -162,7 +183,7 @@ func (u *Users) DeviceAccount(ctx context.Context, p iot.Principal, externalID s
 	if err := u.d.Store.PutUser(ctx, p.Tenant, user, create, u.revision(p)); err != nil {
 		return "", "", sqlkit.Fault(op, err)
 	}
-	u.changed(p.Tenant)
+	u.changed(p.Tenant, name)
 	activity := "User updated"
 	if create {
 		activity = "User created"

@@ -8,16 +8,23 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 )
 
+// verifyInterval bounds how long a session outlives the permissions of its user.
+const verifyInterval = 250 * time.Millisecond
+
 // sweepAll ends what has expired or may not go on, again and again.
 func (s *Server) sweepAll() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
+	quick := time.NewTicker(verifyInterval)
+	defer quick.Stop()
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-ticker.C:
 			s.sweep()
+		case <-quick.C:
+			s.verifySuspects()
 		}
 	}
 }
@@ -27,6 +34,10 @@ func (s *Server) sweep() {
 	for _, x := range s.table.all(func(x *session) bool { return x.expired(now) }) {
 		s.table.remove(x)
 	}
+	s.verifySuspects()
+}
+
+func (s *Server) verifySuspects() {
 	s.mu.Lock()
 	suspects := s.suspects
 	s.suspects = map[iot.TenantID]struct{}{}

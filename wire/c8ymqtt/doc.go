@@ -8,6 +8,7 @@
 // A publish is acknowledged when everything in it is stored. A line that is the device's mistake is answered on s/e (JSON: on error) and the
 // publish is acknowledged; if the platform could not store it, it is not, so that the device sends again.
 //
-// A connection speaks for the device that its client id names and for what hangs below it, never for anything else, whatever its user may
-// do otherwise. Lines change fragments; id, type, name and owner are out of their reach.
+// With lines a connection speaks for the device that its client id names and for what hangs below it, never for anything else, whatever its
+// user may do otherwise; they change fragments, while id, type, name and owner are out of their reach. JSON may name another source
+// (externalSource, the external id in the topic); there the permissions of the user decide.
 package c8ymqtt

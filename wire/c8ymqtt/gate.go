@@ -40,8 +40,10 @@ type Deps struct {
 type Gate struct {
 	Deps
 
-	mu     sync.Mutex // guards owners
-	owners map[owned]*handler
+	mu      sync.Mutex // guards the fields below
+	owners  map[owned]*handler
+	live    map[*handler]time.Time // connections, and since when they are known to be welcome
+	changes uint64                 // how often users changed
 }
 
 // owned names a device that a connection speaks for.
@@ -55,7 +57,7 @@ func New(d Deps) *Gate {
 	if d.After == nil {
 		d.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
-	return &Gate{Deps: d, owners: map[owned]*handler{}}
+	return &Gate{Deps: d, owners: map[owned]*handler{}, live: map[*handler]time.Time{}}
 }
 
 // maxClientID is a bound on what becomes an external id.
@@ -68,18 +70,25 @@ func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Hand
 		return nil, &mqtt.Refusal{Reason: packet.ClientIDNotValid,
 			Text: "the client id must be [d:]<device id>[:<template>], and a device id must contain neither colons nor control characters"}
 	}
+	if req.Assigned {
+		serial = "" // who says no id can use free topics, but stands for no device
+	}
 	if !req.HasUser || req.User == "" || !req.HasPassword || len(req.Password) == 0 { // c8y: an empty password is not a bad one
 		return nil, &mqtt.Refusal{Reason: packet.NotAuthorized, Text: "user and password are needed"}
 	}
+	g.mu.Lock()
+	since, seen := g.Clock.Now(), g.changes
+	g.mu.Unlock()
 	p, err := g.Users.Basic(ctx, access.Login{User: req.User, Password: string(req.Password), RemoteAddr: req.RemoteAddr.String()})
 	if err != nil {
 		return nil, refusal(err)
 	}
 	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, ctx: context.WithoutCancel(ctx)}
 	h.bootstrap = p.Has("ROLE_DEVICE_BOOTSTRAP") && !p.Has("ROLE_INVENTORY_CREATE")
-	if !h.bootstrap {
+	if !h.bootstrap && serial != "" {
 		h.find()
 	}
+	g.enter(h, since, seen)
 	return h, nil
 }
 

@@ -161,6 +161,7 @@ func (h *handler) Unsubscribed(string) {}
 
 // Closed implements mqtt.Handler.
 func (h *handler) Closed(mqtt.CloseReason) {
+	h.g.leave(h)
 	h.mu.Lock()
 	h.closed = true
 	stop, detach := h.stop, h.detach

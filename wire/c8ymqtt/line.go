@@ -128,6 +128,9 @@ func (h *handler) reply(line string) { h.conn.Deliver("s/ds", []byte(line), 2, n
 
 // createDevice is 100: c8y: a device that exists already is told so and left as it is.
 func (h *handler) createDevice(m smartrest.CreateDevice) error {
+	if err := h.speaks(); err != nil {
+		return err
+	}
 	_, created, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: m.Object(h.serial)})
 	if err != nil {
 		return err

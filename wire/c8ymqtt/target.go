@@ -71,8 +71,19 @@ func (h *handler) attached() iot.ID {
 	return h.device
 }
 
+// speaks refuses what a device says on a connection that stands for none.
+func (h *handler) speaks() error {
+	if h.serial == "" {
+		return fault.E(fault.Op("c8ymqtt.Device"), fault.Invalid, "a connection without a client id stands for no device: connect with the id of the device as client id")
+	}
+	return nil
+}
+
 // self returns the id of the connected device, creating it on first contact and when it was deleted.
 func (h *handler) self() (iot.ID, error) {
+	if err := h.speaks(); err != nil {
+		return 0, err
+	}
 	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, h.serial)
 	if fault.Is(err, fault.NotFound) {
 		id, _, err = h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: smartrest.CreateDevice{}.Object(h.serial)})

@@ -74,6 +74,19 @@ func getAudit(c *call) error {
 	return c.json(http.StatusOK, "auditrecord", o.b)
 }
 
+// auditSource reads the source of a record, if it has one, and returns its owner.
+func (c *call) auditSource(d iot.Doc, r *iot.AuditRecord) (owner iot.UserName, err error) {
+	raw := d.Get("source")
+	if raw == nil {
+		return "", nil
+	}
+	if r.Source, err = sourceID(raw); err != nil {
+		return "", err
+	}
+	src, err := c.s.Registry.Source(c.ctx, c.p.Tenant, r.Source)
+	return src.Owner, err
+}
+
 func createAudit(c *call) error {
 	d, err := c.doc()
 	if err != nil {
@@ -91,16 +104,9 @@ func createAudit(c *call) error {
 			return err
 		}
 	}
-	owner := iot.UserName("")
-	if raw := d.Get("source"); raw != nil {
-		if r.Source, err = sourceID(raw); err != nil {
-			return err
-		}
-		src, err := c.s.Registry.Source(c.ctx, c.p.Tenant, r.Source)
-		if err != nil {
-			return err
-		}
-		owner = src.Owner
+	owner, err := c.auditSource(d, &r)
+	if err != nil {
+		return err
 	}
 	if raw := d.Get("changes"); raw != nil {
 		if err := json.Unmarshal(raw, &r.Changes); err != nil {

@@ -63,20 +63,3 @@ func updateCurrentUser(c *call) error {
 	}
 	return c.stored(http.StatusOK, c.currentUserType(), "", func() ([]byte, error) { return c.currentUserBody(u, groups), nil })
 }
-
-func changePassword(c *call) error {
-	d, err := c.doc()
-	if err != nil {
-		return err
-	}
-	current, _ := d.Text("currentUserPassword")
-	next, ok := d.Text("newPassword")
-	if !ok {
-		return missing("newPassword")
-	}
-	if err := c.s.Users.ChangePassword(c.ctx, c.p, current, next); err != nil {
-		return err
-	}
-	c.w.WriteHeader(http.StatusOK)
-	return nil
-}

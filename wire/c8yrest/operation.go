@@ -49,14 +49,7 @@ func writeOperation(o *object, base string, op *iot.Operation, deviceName, seria
 	o.id("agentId", op.Agent)
 	o.some("deviceName", deviceName)
 	if names != nil {
-		o.begin("deviceExternalIDs")
-		o.list("externalIds")
-		for _, x := range names {
-			writeExternal(o, base, x)
-		}
-		o.endList()
-		o.text("self", base+"/identity/globalIds/"+op.Device.String()+"/externalIds")
-		o.close()
+		writeDeviceNames(o, base, op.Device, names)
 	}
 	if op.BulkID != 0 {
 		o.int("bulkOperationId", int64(op.BulkID))
@@ -65,18 +58,7 @@ func writeOperation(o *object, base string, op *iot.Operation, deviceName, seria
 	o.text("status", string(op.Status))
 	o.some("failureReason", op.FailureReason)
 	o.some("description", op.Description)
-	o.begin("delivery")
-	o.list("log")
-	o.endList()
-	if !op.Delivery.Time.IsZero() {
-		o.time("time", op.Delivery.Time)
-	}
-	status := op.Delivery.Status
-	if status == "" {
-		status = iot.DeliveryPending
-	}
-	o.text("status", status)
-	o.close()
+	writeDelivery(o, op.Delivery)
 	o.members(op.Fragments)
 	if serial != "" {
 		o.begin("externalSource")
@@ -84,6 +66,33 @@ func writeOperation(o *object, base string, op *iot.Operation, deviceName, seria
 		o.text("type", iot.SerialType)
 		o.close()
 	}
+	o.close()
+}
+
+// writeDeviceNames writes the external ids of the device of an operation, which agents ask for.
+func writeDeviceNames(o *object, base string, device iot.ID, names []iot.ExternalID) {
+	o.begin("deviceExternalIDs")
+	o.list("externalIds")
+	for _, x := range names {
+		writeExternal(o, base, x)
+	}
+	o.endList()
+	o.text("self", base+"/identity/globalIds/"+device.String()+"/externalIds")
+	o.close()
+}
+
+func writeDelivery(o *object, d iot.Delivery) {
+	o.begin("delivery")
+	o.list("log")
+	o.endList()
+	if !d.Time.IsZero() {
+		o.time("time", d.Time)
+	}
+	status := d.Status
+	if status == "" {
+		status = iot.DeliveryPending
+	}
+	o.text("status", status)
 	o.close()
 }
 

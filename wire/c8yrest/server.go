@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -153,6 +154,9 @@ func (c *call) run() (err error) {
 			c.s.Log.Error("panic in a request", "path", c.r.URL.Path, "err", v, "stack", string(debug.Stack()))
 		}
 	}()
+	if !storable(c.r.URL.Path) {
+		return fault.E(fault.Op("c8yrest.Path"), fault.Malformed, "the path is not valid UTF-8")
+	}
 	if c.route.Access != Public {
 		if c.p, err = c.s.authenticate(c.r, c.route); err != nil {
 			return err
@@ -161,11 +165,19 @@ func (c *call) run() (err error) {
 	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
 		return fault.E(fault.Op("c8yrest.Query"), fault.Malformed, "the query string is not valid: "+err.Error())
 	}
+	for _, values := range c.query {
+		if slices.ContainsFunc(values, func(v string) bool { return !storable(v) }) {
+			return fault.E(fault.Op("c8yrest.Query"), fault.Malformed, "the query string is not valid UTF-8")
+		}
+	}
 	if err := c.readMode(); err != nil {
 		return err
 	}
 	return c.route.handle(c)
 }
+
+// storable reports whether a text can be a stored one at all: the weakest store takes neither broken UTF-8 nor NUL.
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // recorder remembers the status for metrics and logs.
 type recorder struct {

@@ -28,6 +28,7 @@ func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
 	if err := registerFunctions(); err != nil {
 		return nil, err
 	}
+	db.RenewReaders() // connections learn of functions when they are opened
 	return &Store{db}, db.Migrate(ctx, "registry", migrations)
 }
 

@@ -1,0 +1,62 @@
+package c8ymqtt
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/isobar-iot/isobar/engine/mqtt/packet"
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+)
+
+// Watch ends connections as soon as their user is deleted, disabled, given another password or other rights, on whichever node that happens.
+// A client whose rights changed connects again and has the new ones.
+func (g *Gate) Watch() (stop func(), err error) { return g.Users.Watch(g.recheck) }
+
+// enter adds a connection that was let in at a time. If a user changed while it was being let in, it is looked at again.
+func (g *Gate) enter(h *handler, since time.Time, seen uint64) {
+	g.mu.Lock()
+	g.live[h] = since
+	missed := g.changes != seen
+	g.mu.Unlock()
+	if missed {
+		g.verify([]*handler{h})
+	}
+}
+
+func (g *Gate) leave(h *handler) {
+	g.mu.Lock()
+	delete(g.live, h)
+	g.mu.Unlock()
+}
+
+// recheck looks at the connections of a user, or of all users of a tenant if name is empty.
+func (g *Gate) recheck(t iot.TenantID, name iot.UserName) {
+	g.mu.Lock()
+	g.changes++
+	var suspects []*handler
+	for h := range g.live {
+		if h.p.Tenant == t && (name == "" || h.p.User == name) {
+			suspects = append(suspects, h)
+		}
+	}
+	g.mu.Unlock()
+	g.verify(suspects)
+}
+
+func (g *Gate) verify(suspects []*handler) {
+	for _, h := range suspects {
+		g.mu.Lock()
+		since := g.live[h]
+		g.mu.Unlock()
+		now, err := g.Users.Current(context.Background(), h.p, since)
+		switch {
+		case fault.Is(err, fault.Unauthenticated), err == nil && !slices.Equal(now.Roles, h.p.Roles):
+			g.Log.Debug("connection ended: its user changed", "tenant", h.p.Tenant, "user", h.p.User)
+			h.conn.Close(packet.NotAuthorized)
+		case err != nil:
+			g.Log.Warn("look at a connection again", "tenant", h.p.Tenant, "user", h.p.User, "err", err)
+		}
+	}
+}
