@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -88,7 +89,9 @@ func (pf *Platform) url() string {
 }
 
 // announce tells a person where things are, and once the passwords that were made up.
-func (pf *Platform) announce(w io.Writer) {
+func (pf *Platform) announce(out io.Writer) {
+	w := &bytes.Buffer{} // written at once, so that a program that reads it never sees half
+	defer func() { _, _ = out.Write(w.Bytes()) }()
 	fmt.Fprintf(w, "Isobar is ready after %s\n\n", pf.started.Round(time.Millisecond))
 	fmt.Fprintf(w, "  Web    %s\n", pf.url())
 	for _, name := range []string{"mqtt", "mqtts"} {

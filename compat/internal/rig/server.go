@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -175,7 +176,7 @@ func Start(t testing.TB, o Options) *Server {
 	began := time.Now()
 	s := &Server{Process: Run(t, o.Env, append(args, o.Args...)...)}
 	for {
-		if web := webLine.FindStringSubmatch(s.Out.String()); web != nil {
+		if web := webLine.FindStringSubmatch(s.Out.String()); web != nil && strings.Contains(s.Out.String(), "\n  Data ") { // the last line of the addresses
 			s.URL = web[1]
 			if mqtt := mqttLine.FindStringSubmatch(s.Out.String()); mqtt != nil {
 				s.MQTT = mqtt[1]

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"time"
 
@@ -23,7 +22,7 @@ const (
 	historyStep  = 10 * time.Minute // between two reports of a home's past
 	roomStep     = time.Minute      // the thermostat decides once per step
 	batteryEvery = time.Hour
-	signalEvery  = time.Minute
+	aliveEvery   = time.Minute
 	plumberAfter = 10 * time.Minute // a burst behind a closed valve is repaired
 	maxSleep     = time.Hour        // a home that was not stepped for longer (a suspended laptop) does not make up for it
 )
@@ -45,7 +44,7 @@ type home struct {
 	reported time.Time // the last one
 	litres   float64   // of the meter at the last report
 	battery  time.Time // the next report of the batteries
-	signal   time.Time // when the next signal strength is due
+	alive    time.Time // when the next sign of life is due
 	closed   time.Time // since then the valve keeps a leak dry; zero if it does not
 	wet      bool      // as told to the server
 	asked    []operation
@@ -176,9 +175,9 @@ func (h *home) tell(out *outbox, now time.Time) {
 		waterSeries, "total", number(h.water.Litres), "l")
 	out.child(h.climateID(), "200", "c8y_TemperatureMeasurement", "T", number(h.room.Temperature()), "C", at)
 	out.child(h.climateID(), "200", "c8y_HumidityMeasurement", "h", number(h.room.Humidity()), "%RH", at)
-	if !now.Before(h.signal) { // a sign of life of the gateway itself: what its children send does not count as one
-		h.signal = now.Add(signalEvery)
-		out.line("210", number(signalStrength(now)), "", at)
+	if !now.Before(h.alive) { // a sign of life of the gateway itself: what its children send does not count as one
+		h.alive = now.Add(aliveEvery)
+		out.line("125")
 	}
 	if !now.Before(h.battery) {
 		h.battery = now.Add(batteryEvery)
@@ -186,11 +185,6 @@ func (h *home) tell(out *outbox, now time.Time) {
 		out.child(h.leakID(), "212", level, at)
 		out.child(h.climateID(), "212", level, at)
 	}
-}
-
-// signalStrength swings around -62 dBm in a rhythm of hours, as the radio of a gateway does with who is at home.
-func signalStrength(now time.Time) float64 {
-	return float64(int(-62 + 6*math.Sin(float64(now.Unix())/5400)))
 }
 
 // batteryLevel falls from 100 to 20 percent over two years, when somebody changes the cell.
