@@ -101,9 +101,11 @@ func (db *DB) Close() error {
 		close(db.closed)
 		if db.done != nil {
 			<-db.done
-			err = db.write.Close()
 		}
-		err = errors.Join(err, db.read.Close())
+		err = db.read.Close()
+		if db.write != nil { // last: only a connection that may write folds the log into the database when it closes
+			err = errors.Join(err, db.write.Close())
+		}
 	})
 	return err
 }

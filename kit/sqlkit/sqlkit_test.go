@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -152,4 +155,25 @@ func TestHistoryAnswersAsOf(t *testing.T) {
 			t.Error("another tenant sees the history")
 		}
 	})
+}
+
+func TestCloseLeavesOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	db, err := sqlkit.OpenSQLite(context.Background(), path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	migrated(t, db)
+	if err := db.QueryRow(context.Background(), `SELECT count(*) FROM thing`).Scan(new(int)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		t.Error("the log was not folded into the database")
+	}
+	if err := db.Write(context.Background(), func(*sqlkit.Tx) error { return nil }); !errors.Is(err, sqlkit.ErrClosed) {
+		t.Errorf("a write after the end: %v", err)
+	}
 }
