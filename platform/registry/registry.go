@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -37,7 +38,12 @@ type Registry struct {
 	d      Deps
 	owners *otter.Cache[ownerKey, Source]
 	names  *otter.Cache[nameKey, iot.ID]
-	stop   func()
+
+	namesMu sync.Mutex // guards forgotten, and is held while names is filled or emptied
+	// forgotten counts how often names was emptied: an answer of the store that was on its way meanwhile must not be remembered.
+	forgotten uint64
+
+	stop func()
 }
 
 type ownerKey struct {
@@ -64,17 +70,25 @@ func NewRegistry(d Deps) (*Registry, error) {
 	r := &Registry{d: d}
 	r.owners = otter.Must(&otter.Options[ownerKey, Source]{MaximumSize: cacheSize, ExpiryCalculator: otter.ExpiryWriting[ownerKey, Source](cacheTTL)})
 	r.names = otter.Must(&otter.Options[nameKey, iot.ID]{MaximumSize: cacheSize, ExpiryCalculator: otter.ExpiryWriting[nameKey, iot.ID](cacheTTL)})
-	var err error
-	r.stop, err = d.Bus.Subscribe(bus.All("inventory", ">"), func(t iot.TenantID, _ string, data []byte) {
+	changes, err := d.Bus.Subscribe(bus.All("inventory", ">"), func(t iot.TenantID, _ string, data []byte) {
 		var c Change
 		if json.Unmarshal(data, &c) == nil {
 			r.forget(t, c.Object.ID, c.Action == iot.Deleted)
 		}
 	})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	names, err := d.Bus.Subscribe(bus.All("unbound"), func(iot.TenantID, string, []byte) { r.forgetNames() })
+	if err != nil {
+		changes()
+		return nil, err
+	}
+	r.stop = func() { changes(); names() }
+	return r, nil
 }
 
-// Close ends the subscription to changes.
+// Close ends the subscriptions to changes.
 func (r *Registry) Close() { r.stop() }
 
 // Change is what is published when an object is created, updated or deleted. Of a deleted object only the id is set.
@@ -96,8 +110,15 @@ func (r *Registry) publish(t iot.TenantID, a iot.Action, o Object) {
 func (r *Registry) forget(t iot.TenantID, id iot.ID, names bool) {
 	r.owners.Invalidate(ownerKey{t, id})
 	if names {
-		r.names.InvalidateAll()
+		r.forgetNames()
 	}
+}
+
+func (r *Registry) forgetNames() {
+	r.namesMu.Lock()
+	defer r.namesMu.Unlock()
+	r.forgotten++
+	r.names.InvalidateAll()
 }
 
 func (r *Registry) revision(p iot.Principal) sqlkit.Revision {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -158,6 +159,9 @@ func (r *Registry) Lookup(ctx context.Context, t iot.TenantID, typ, value string
 	if id, ok := r.names.GetIfPresent(key); ok {
 		return id, nil
 	}
+	r.namesMu.Lock()
+	before := r.forgotten
+	r.namesMu.Unlock()
 	found, err := r.d.Store.Resolve(ctx, t, []iot.ExternalID{{Type: typ, Value: value}})
 	if err != nil {
 		return 0, classify(op, err)
@@ -165,7 +169,11 @@ func (r *Registry) Lookup(ctx context.Context, t iot.TenantID, typ, value string
 	if len(found) == 0 {
 		return 0, noName(op, typ, value)
 	}
-	r.names.Set(key, found[0].ID)
+	r.namesMu.Lock()
+	defer r.namesMu.Unlock()
+	if r.forgotten == before {
+		r.names.Set(key, found[0].ID)
+	}
 	return found[0].ID, nil
 }
 
@@ -224,20 +232,9 @@ func (r *Registry) Unbind(ctx context.Context, p iot.Principal, typ, value strin
 	if fault.Is(err, fault.NotFound) {
 		return noName(op, typ, value)
 	}
-	r.names.Invalidate(nameKey{p.Tenant, typ, value})
-	var none Object
-	none.ID = x[0].ID
-	r.forgetEverywhere(p.Tenant, none)
+	r.forgetNames()
+	r.d.Bus.Publish(bus.Subject(p.Tenant, "unbound"), nil) // other nodes remember the name as well
 	return err
-}
-
-// forgetEverywhere makes all nodes forget names: an external id moved, which they learn as an update of its object.
-func (r *Registry) forgetEverywhere(t iot.TenantID, o Object) {
-	objects, err := r.d.Store.Get(context.Background(), t, o.ID)
-	if err == nil && len(objects) == 1 {
-		r.names.InvalidateAll()
-		r.publish(t, iot.Updated, objects[0])
-	}
 }
 
 // History returns the superseded versions of an object, oldest first, for who may read it now.
