@@ -18,7 +18,7 @@ import (
 // Version is set by the linker for releases.
 var Version = "0.1.0-dev"
 
-// main carries what every command needs.
+// program carries what every command needs.
 type program struct {
 	env            map[string]string
 	stdout, stderr io.Writer

@@ -73,6 +73,7 @@ func (c *Config) load(cmd *cobra.Command, env map[string]string) error {
 			if err := f.Value.Set(v); err != nil {
 				errs = append(errs, fmt.Errorf("%s from the %s: %w", f.Name, from, err))
 			}
+			f.Changed = true // given, wherever: what asks whether a setting is the default need not look again
 		}
 	})
 	for name := range file {

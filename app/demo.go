@@ -21,7 +21,7 @@ import (
 func (p *program) demo() *cobra.Command {
 	var fleet fleetFlags
 	cmd := p.configured("demo", "Run the platform with a simulated fleet", func(cmd *cobra.Command, c Config) error {
-		if !cmd.Flags().Changed("data") && p.env["ISOBAR_DATA"] == "" {
+		if !cmd.Flags().Changed("data") {
 			dir, err := os.MkdirTemp("", "isobar-demo-")
 			if err != nil {
 				return err
