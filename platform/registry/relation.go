@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -239,6 +240,10 @@ func (r *Registry) Unbind(ctx context.Context, p iot.Principal, typ, value strin
 
 // History returns the superseded versions of an object, oldest first, for who may read it now.
 func (r *Registry) History(ctx context.Context, p iot.Principal, id iot.ID) ([]Version, error) {
+	return r.versions(ctx, p, id, time.Time{})
+}
+
+func (r *Registry) versions(ctx context.Context, p iot.Principal, id iot.ID, at time.Time) ([]Version, error) {
 	const op = fault.Op("registry.History")
 	_, gone := r.Get(ctx, p, id)
 	if gone != nil && !fault.Is(gone, fault.NotFound) {
@@ -249,8 +254,8 @@ func (r *Registry) History(ctx context.Context, p iot.Principal, id iot.ID) ([]V
 			return nil, gone
 		}
 	}
-	v, err := r.d.Store.History(ctx, p.Tenant, id)
-	if err == nil && len(v) == 0 && gone != nil {
+	v, err := r.d.Store.History(ctx, p.Tenant, id, at)
+	if err == nil && len(v) == 0 && gone != nil && at.IsZero() { // it never was
 		return nil, gone
 	}
 	return v, classify(op, err)

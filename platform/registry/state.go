@@ -21,17 +21,18 @@ const (
 // AsOf returns an object as it was at a time.
 func (r *Registry) AsOf(ctx context.Context, p iot.Principal, id iot.ID, at time.Time) (iot.ManagedObject, error) {
 	const op = fault.Op("registry.AsOf")
-	versions, err := r.History(ctx, p, id)
+	versions, err := r.versions(ctx, p, id, at)
 	if err != nil {
 		return iot.ManagedObject{}, err
 	}
-	for i := len(versions) - 1; i >= 0; i-- {
-		if v := versions[i]; !v.From.After(at) && v.Until.At.After(at) {
-			return v.Object, nil
-		}
+	if len(versions) > 0 {
+		return versions[0].Object, nil
 	}
 	if now, err := r.Get(ctx, p, id); err == nil && !now.LastUpdated.After(at) {
 		return now.ManagedObject, nil
+	}
+	if _, err := r.History(ctx, p, id); err != nil {
+		return iot.ManagedObject{}, err
 	}
 	return iot.ManagedObject{}, fault.E(op, fault.NotFound, fault.Subject(id.String()), errNoVersion, errNoVersion.Error())
 }

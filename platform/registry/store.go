@@ -74,8 +74,8 @@ type Store interface {
 	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error)) (o Object, written bool, err error)
 	// Delete removes objects with their relations and external ids; those that do not exist are skipped. It returns the removed.
 	Delete(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision) ([]iot.ManagedObject, error)
-	// History returns the superseded versions, oldest first.
-	History(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version, error)
+	// History returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.
+	History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version, error)
 }
 
 // Version is a superseded version of an object.

@@ -2,7 +2,10 @@ package registrysql
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
+	"time"
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
@@ -18,8 +21,17 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old iot.Manag
 }
 
 // History implements registry.Store.
-func (s *Store) History(ctx context.Context, t iot.TenantID, id iot.ID) ([]registry.Version, error) {
-	rows, err := s.db.History(ctx, string(t), string(iot.KindManagedObject), id.String())
+func (s *Store) History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]registry.Version, error) {
+	var rows []sqlkit.Superseded
+	var err error
+	if at.IsZero() {
+		rows, err = s.db.History(ctx, string(t), string(iot.KindManagedObject), id.String())
+	} else {
+		rows = make([]sqlkit.Superseded, 1)
+		if rows[0], err = s.db.AsOf(ctx, string(t), string(iot.KindManagedObject), id.String(), at); errors.Is(err, sql.ErrNoRows) {
+			return nil, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -261,9 +261,15 @@ func testUpdate(t *testing.T, f *fixture) {
 	if got := f.query("has(f2)"); got != "v2" {
 		t.Errorf("the index of fragments: %q", got)
 	}
-	h, err := f.s.History(f.ctx, tenant, id)
+	h, err := f.s.History(f.ctx, tenant, id, time.Time{})
 	if err != nil || len(h) != 2 || h[0].Object.Name != "v0" || h[1].Object.Name != "v1" || h[1].Until.By != "ann" || string(h[0].Object.Fragments.Get("a")) != `{"n":16.0}` {
 		t.Errorf("history %+v %v", h, err)
+	}
+	for n, want := range map[int]string{0: "v0", 1: "v1", 2: ""} { // what is current is no superseded version
+		h, err := f.s.History(f.ctx, tenant, id, rev(n).At)
+		if err != nil || len(h) > 1 || (len(h) == 1) != (want != "") || (len(h) == 1 && h[0].Object.Name != want) {
+			t.Errorf("as of revision %d: %+v %v, want %q", n, h, err, want)
+		}
 	}
 }
 
@@ -376,7 +382,7 @@ func testDelete(t *testing.T, f *fixture) {
 		t.Errorf("a relation is left: %+v", rel)
 	}
 	f.add(`{"name":"again"}`, iot.ExternalID{Type: "t", Value: "v"})
-	if h, err := f.s.History(f.ctx, tenant, a); err != nil || len(h) != 1 || !h[0].Deleted {
+	if h, err := f.s.History(f.ctx, tenant, a, time.Time{}); err != nil || len(h) != 1 || !h[0].Deleted {
 		t.Errorf("history %+v %v", h, err)
 	}
 	if got := f.query("has(x)"); got != "" {
