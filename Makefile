@@ -57,5 +57,9 @@ FUZZTIME ?= 1m
 fuzz: ## run every fuzz target for FUZZTIME
 	tools/fuzz.sh $(FUZZTIME)
 
+.PHONY: tls-report
+tls-report: build ## let testssl.sh look at HTTPS and MQTTS, result in docs/security/tls-report.md
+	tools/tls-report.sh
+
 clean: ## remove what was built
 	rm -rf bin ui/dist user/web/dist/isobar user/web/dist/login

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/isobar-iot/isobar/security/protect"
 )
 
 // Config is what a server needs to know. Every field is a flag, ISOBAR_<NAME> and a key of the configuration file.
@@ -25,7 +27,11 @@ type Config struct {
 	TLSKey         string
 	Postgres       string
 	NATS           string
-	AllowPlaintext bool
+	AllowPlaintext protect.Permission
+	ACME           protect.ACME
+	Edge           EdgeConfig
+	AuditKey       string
+	Mail           MailConfig
 	LogLevel       string
 	LogFormat      string
 
@@ -43,8 +49,17 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.TLSCert, "tls-cert", "", "file with the certificate chain (PEM)")
 	f.StringVar(&c.TLSKey, "tls-key", "", "file with the private key (PEM)")
 	f.StringVar(&c.Postgres, "postgres", "", "URL of a PostgreSQL database; empty: SQLite and Pebble in the data folder")
+	f.StringVar(&c.AuditKey, "audit-key", "", "file with the private key that signs audit records, made if it is not there; empty: keys/audit.pem in the data folder")
 	f.StringVar(&c.NATS, "nats", "", "URL of a NATS server; empty: embedded")
-	f.BoolVar(&c.AllowPlaintext, "allow-plaintext", false, "allow unencrypted listeners beyond this machine: anybody on the way can read and change everything")
+	f.StringSliceVar(&c.ACME.Domains, "acme-domain", nil, "names to get certificates for from an authority that speaks ACME, instead of tls-cert and tls-key")
+	f.StringVar(&c.ACME.Email, "acme-email", "", "where the authority may write to")
+	f.StringVar(&c.ACME.Directory, "acme-directory", "", "URL of the authority's directory; empty: Let's Encrypt")
+	f.StringVar(&c.ACME.Cache, "acme-cache", "", "folder for certificates and the account's key; empty: acme in the data folder")
+	f.StringVar(&c.ACME.CAFile, "acme-ca", "", "file with the roots that the authority's own server is checked against (PEM); empty: those of the machine")
+	f.Var(&c.AllowPlaintext, "allow-plaintext", "allow unencrypted listeners beyond this machine for a time (=24h, the default) or until a date (=2026-12-01): anybody on the way can read and change everything")
+	f.Lookup("allow-plaintext").NoOptDefVal = "24h"
+	c.Edge.flags(f)
+	c.Mail.flags(f)
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", "text", "text or json")
 	f.String("config", "", "file with lines of the form name = value")
@@ -82,6 +97,7 @@ func (c *Config) load(cmd *cobra.Command, env map[string]string) error {
 		}
 	}
 	c.AdminPassword, c.BootstrapPassword = env["ISOBAR_ADMIN_PASSWORD"], env["ISOBAR_BOOTSTRAP_PASSWORD"]
+	c.Mail.Password = env["ISOBAR_SMTP_PASSWORD"]
 	return errors.Join(errs...)
 }
 
@@ -146,13 +162,26 @@ func (c *Config) Check() error {
 			bad("%s: %q is not of the form host:port", l.name, l.addr)
 			continue
 		}
-		if !strings.HasSuffix(l.name, "s") && !c.AllowPlaintext && !loopback(host) {
+		if !strings.HasSuffix(l.name, "s") && !c.AllowPlaintext.Given() && !loopback(host) {
 			bad("%s: %q is reachable from other machines without encryption; use --%ss with --tls-cert and --tls-key, or allow it with --allow-plaintext", l.name, l.addr, l.name)
 		}
 	}
-	if (c.HTTPS != "" || c.MQTTS != "") && (c.TLSCert == "" || c.TLSKey == "") {
-		bad("https, mqtts: tls-cert and tls-key are needed")
+	acme, files := len(c.ACME.Domains) > 0, c.TLSCert != "" || c.TLSKey != ""
+	switch {
+	case acme && files:
+		bad("acme-domain, tls-cert: certificates come either from an authority or from files")
+	case (c.HTTPS != "" || c.MQTTS != "") && !acme && (c.TLSCert == "" || c.TLSKey == ""):
+		bad("https, mqtts: tls-cert and tls-key are needed, or acme-domain")
+	case acme && c.HTTPS == "":
+		bad("acme-domain: https is needed, where the authority asks")
 	}
+	for _, name := range c.ACME.Domains {
+		if !strings.Contains(name, ".") || strings.ContainsAny(name, "*/: ") {
+			bad("acme-domain: %q is not a full host name; wildcards are not possible", name)
+		}
+	}
+	c.Edge.check(bad)
+	c.Mail.check(bad)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		bad("log-level: must be debug, info, warn or error")
 	}

@@ -32,24 +32,27 @@ const (
 func modules() []module {
 	server := []string{roleServer}
 	return []module{
+		{"certificates", "security", server, nil, startCertificates},
+		{"firewall", "edge", server, nil, startFirewall},
 		{"sql", "kit", server, nil, startSQL},
 		{"bus", "kit", server, nil, startBus},
 		{"audit", "security", server, []string{"sql"}, startAudit},
 		{"tenancy", "governance", server, []string{"sql", "bus", "audit"}, startTenancy},
 		{"access", "security", server, []string{"sql", "bus", "audit", "tenancy"}, startAccess},
+		{"limits", "edge", server, []string{"firewall", "tenancy"}, startLimits},
 		{"registry", "platform", server, []string{"sql", "bus", "audit", "access"}, startRegistry},
 		{"series", "engine", server, nil, startSeries},
 		{"telemetry", "platform", server, []string{"series", "sql", "bus", "registry", "audit", "tenancy"}, startTelemetry},
 		{"devicemgmt", "platform", server, []string{"sql", "bus", "registry", "audit"}, startDeviceManagement},
 		{"identity", "platform", server, []string{"sql", "access", "registry", "audit", "tenancy"}, startIdentity},
 		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "identity", "access", "tenancy"}, startConnectivity},
-		{"broker", "platform", server, []string{"connectivity", "identity", "telemetry", "devicemgmt"}, startBroker},
+		{"broker", "platform", server, []string{"connectivity", "identity", "telemetry", "devicemgmt", "limits"}, startBroker},
 		{"web", "user", server, nil, startWeb},
-		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "web"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "web", "limits"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.
-		{"mqtt listener", "edge", server, []string{"broker"}, startMQTTListeners},
-		{"http listener", "edge", server, []string{"rest", "realtime", "broker", "web"}, startHTTPListeners},
+		{"mqtt listener", "edge", server, []string{"broker", "certificates", "firewall", "limits"}, startMQTTListeners},
+		{"http listener", "edge", server, []string{"rest", "realtime", "broker", "web", "certificates", "firewall", "limits"}, startHTTPListeners},
 	}
 }
 

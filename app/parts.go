@@ -7,6 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/isobar-iot/isobar/edge/services/firewall"
+	"github.com/isobar-iot/isobar/edge/services/limits"
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/governance/tenancy"
@@ -21,6 +23,7 @@ import (
 	"github.com/isobar-iot/isobar/platform/telemetry"
 	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/security/audit"
+	"github.com/isobar-iot/isobar/security/protect"
 	"github.com/isobar-iot/isobar/user/web"
 	"github.com/isobar-iot/isobar/wire/bayeux"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
@@ -52,6 +55,11 @@ type parts struct {
 	realtime      *bayeux.Server
 	rest          *c8yrest.Server
 	web           *web.Server
+
+	certificates *protect.Certificates // nil without encrypted listeners
+	plaintext    *protect.Plaintext
+	firewall     *firewall.Firewall
+	limits       *limits.Limits
 
 	addrs map[string]string // listeners by name: http, https, mqtt, mqtts
 	ready []readiness

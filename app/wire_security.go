@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/governance/tenancy/tenancysql"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/secret"
+	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/security/access/accesssql"
 	"github.com/isobar-iot/isobar/security/audit"
@@ -13,13 +16,30 @@ import (
 )
 
 func startAudit(ctx context.Context, p *parts) (stopFunc, error) {
-	store, err := auditsql.New(ctx, p.db)
+	key := auditKeyFile(p.conf.Data, p.conf.AuditKey)
+	signer, err := audit.OpenKey(key)
+	if err != nil {
+		return nil, err
+	}
+	public, err := audit.PublicFiles(key)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := audit.ReadKeys(public...)
+	if err != nil {
+		return nil, err
+	}
+	store, err := auditsql.New(ctx, p.db, signer)
 	if err != nil {
 		return nil, err
 	}
 	p.policy = &access.Policy{}
-	p.audit = audit.New(audit.Deps{Store: store, Policy: p.policy, Clock: p.clock, Log: p.component("audit"), Reg: p.reg})
-	return nil, nil
+	p.audit, err = audit.New(ctx, audit.Deps{Store: store, Policy: p.policy, Clock: p.clock, Log: p.component("audit"), Reg: p.reg,
+		Signer: signer, Trail: auditTrailFile(p.conf.Data), Keys: keys, Shared: p.conf.Postgres != ""})
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return p.audit.Close() }, nil
 }
 
 func startTenancy(ctx context.Context, p *parts) (stopFunc, error) {
@@ -39,6 +59,12 @@ func startTenancy(ctx context.Context, p *parts) (stopFunc, error) {
 	return func(context.Context) error { p.tenants.Close(); return nil }, nil
 }
 
+// owns asks the registry, which starts later, for the directory of users.
+func (p *parts) owns(ctx context.Context, t iot.TenantID, name iot.UserName) (bool, error) {
+	objects, _, err := p.registry.List(ctx, iot.System(t), registry.Query{Owner: string(name), Limit: 1})
+	return len(objects) > 0, err
+}
+
 const (
 	adminUser     = "admin"
 	bootstrapUser = "devicebootstrap"
@@ -50,7 +76,16 @@ func startAccess(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.users, err = access.New(ctx, access.Deps{Store: store, Sessions: store, Tenants: p.tenants, Audit: p.audit, Bus: p.bus, Policy: p.policy, FirstAdmin: adminUser, Clock: p.clock, Log: p.component("access")})
+	vault, err := secret.Open(filepath.Join(p.conf.Data, "keys", "secrets.key"))
+	if err != nil {
+		return nil, err
+	}
+	deps := access.Deps{Store: store, Sessions: store, Grants: store, Tenants: p.tenants, Audit: p.audit, Bus: p.bus, Policy: p.policy, FirstAdmin: adminUser, Clock: p.clock,
+		Log: p.component("access"), Option: p.option, Owns: p.owns, Vault: vault}
+	if err := p.conf.Mail.deliver(&deps); err != nil {
+		return nil, err
+	}
+	p.users, err = access.New(ctx, deps)
 	if err != nil {
 		return nil, err
 	}

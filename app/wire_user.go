@@ -2,11 +2,7 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -36,7 +32,7 @@ func startRealtime(_ context.Context, p *parts) (stopFunc, error) {
 
 func startREST(_ context.Context, p *parts) (stopFunc, error) {
 	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations, Users: p.users,
-		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version,
+		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Limit: p.limits.Request,
 		Apps: []c8yrest.App{{ID: 1, Name: web.Home, Key: "isobar-application-key", ContextPath: web.Home, Manifest: p.web.Manifest(web.Home)}}})
 	return nil, nil
 }
@@ -54,9 +50,6 @@ func (p *parts) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", p.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.reg, promhttp.HandlerOpts{Registry: p.reg}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS != nil {
-			w.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-		}
 		switch {
 		case r.URL.Path == "/":
 			p.web.ServeHTTP(w, r)
@@ -98,84 +91,7 @@ func (p *parts) mqttSocket(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	c.SetReadLimit(1 << 20)
-	conn := websocket.NetConn(r.Context(), c, websocket.MessageBinary)
+	conn := from(websocket.NetConn(r.Context(), c, websocket.MessageBinary), r)
 	defer conn.Close()
 	p.broker.ServeConn(r.Context(), conn)
-}
-
-func (p *parts) tlsConfig(protocols ...string) (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(p.conf.TLSCert, p.conf.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: protocols,
-		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305,
-			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, nil
-}
-
-// listen opens the listeners of a protocol: plain and encrypted.
-func (p *parts) listen(name, plain, encrypted string, protocols ...string) (map[string]net.Listener, error) {
-	out := map[string]net.Listener{}
-	for n, addr := range map[string]string{name: plain, name + "s": encrypted} {
-		if addr == "" {
-			continue
-		}
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", n, err)
-		}
-		p.addrs[n] = l.Addr().String()
-		if n != name {
-			conf, err := p.tlsConfig(protocols...)
-			if err != nil {
-				return nil, err
-			}
-			l = tls.NewListener(l, conf)
-		} else if host, _, _ := net.SplitHostPort(addr); !loopback(host) {
-			p.log.Warn("this listener is not encrypted: anybody on the way can read and change everything", "listener", n, "addr", addr)
-		}
-		out[n] = l
-	}
-	return out, nil
-}
-
-func startHTTPListeners(_ context.Context, p *parts) (stopFunc, error) {
-	listeners, err := p.listen("http", p.conf.HTTP, p.conf.HTTPS, "http/1.1")
-	if err != nil {
-		return nil, err
-	}
-	s := &http.Server{Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(p.component("http").Handler(), slog.LevelDebug)}
-	for name, l := range listeners {
-		go func() {
-			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				p.fail(name, err)
-			}
-		}()
-	}
-	return func(ctx context.Context) error {
-		p.realtime.Close() // ends the long polls, which would hold the shutdown up
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
-			return s.Close() // what is still running is an upload or a slow reader
-		}
-		return nil
-	}, nil
-}
-
-func startMQTTListeners(_ context.Context, p *parts) (stopFunc, error) {
-	listeners, err := p.listen("mqtt", p.conf.MQTT, p.conf.MQTTS, "mqtt")
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	for name, l := range listeners {
-		go func() {
-			if err := p.broker.Serve(ctx, l); err != nil && ctx.Err() == nil {
-				p.fail(name, err)
-			}
-		}()
-	}
-	return func(context.Context) error { cancel(); return nil }, nil
 }

@@ -23,6 +23,7 @@ const (
 	KindOperation     Kind = "operation"
 	KindUser          Kind = "user"
 	KindGroup         Kind = "group"
+	KindInventoryRole Kind = "inventoryrole"
 	KindTenant        Kind = "tenant"
 	KindOption        Kind = "option"
 	KindRegistration  Kind = "registration"

@@ -22,6 +22,7 @@ type Principal struct {
 	Tenant TenantID
 	User   UserName
 	Roles  []string // effective permissions (ROLE_...), sorted, without duplicates
+	Grants []Grant  // access to single objects, beside the permissions that hold everywhere
 
 	// Application is the key that marks traffic of applications: it does not count as a sign of life of a device.
 	Application string
@@ -32,6 +33,57 @@ type Principal struct {
 	// RemoteAddr is the network address of the client, for the audit.
 	RemoteAddr string
 }
+
+// Grant gives access to one managed object, or to all from it downwards: one line of an inventory role that was assigned there, or a
+// device permission. Grants add up; none takes anything away.
+type Grant struct {
+	Object    ID         // where it was given
+	Below     bool       // holds for all that hangs below the object as well: child devices, assets and additions
+	Scope     GrantScope // what kind of data it is about
+	Fragment  string     // the fragment that it covers; AnyFragment covers all, and objects without any
+	Level     GrantLevel
+	Role      string // the inventory role that it comes from; empty for a device permission
+	ByGroup   string // the global role that holds the device permission, if it is not the user's own
+}
+
+// AnyFragment is the fragment of a grant that covers every document.
+const AnyFragment = "*"
+
+// GrantScope is the kind of data that a grant is about.
+type GrantScope string
+
+// The scopes of grants.
+const (
+	ScopeAny           GrantScope = "*"
+	ScopeManagedObject GrantScope = "MANAGED_OBJECT"
+	ScopeMeasurement   GrantScope = "MEASUREMENT"
+	ScopeEvent         GrantScope = "EVENT"
+	ScopeAlarm         GrantScope = "ALARM"
+	ScopeOperation     GrantScope = "OPERATION"
+	ScopeAudit         GrantScope = "AUDIT"
+)
+
+// Valid reports whether the scope is one that exists.
+func (s GrantScope) Valid() bool {
+	switch s {
+	case ScopeAny, ScopeManagedObject, ScopeMeasurement, ScopeEvent, ScopeAlarm, ScopeOperation, ScopeAudit:
+		return true
+	}
+	return false
+}
+
+// GrantLevel is what a grant allows.
+type GrantLevel string
+
+// The levels of grants. Change does not include Read.
+const (
+	GrantRead   GrantLevel = "READ"
+	GrantChange GrantLevel = "ADMIN"
+	GrantAll    GrantLevel = "*"
+)
+
+// Valid reports whether the level is one that exists.
+func (l GrantLevel) Valid() bool { return l == GrantRead || l == GrantChange || l == GrantAll }
 
 // Has reports whether the principal holds a permission.
 func (p Principal) Has(role string) bool {

@@ -1,6 +1,9 @@
 package iot
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Sample is one value of one series of a measurement.
 type Sample struct {
@@ -24,6 +27,22 @@ type Measurement struct {
 // ID returns the identifier of a stored measurement.
 func (m *Measurement) ID() MeasurementID {
 	return MeasurementID{Source: m.Source, Time: m.Time.UnixMilli(), Seq: m.Seq}
+}
+
+// Fragments returns the names of the measurement's fragments, each once.
+func (m *Measurement) Fragments() []string {
+	var out []string
+	for i := range m.Samples {
+		if f := m.Samples[i].Fragment; !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	for _, x := range m.Extra {
+		if !slices.Contains(out, x.Name) {
+			out = append(out, x.Name)
+		}
+	}
+	return out
 }
 
 // Event is something that happened at a source.

@@ -69,6 +69,27 @@ func In(n int) string {
 	return "(" + strings.Repeat("?,", n-1) + "?)"
 }
 
+// AnyID returns the condition that a column holds one of the ids, with its argument. However many there are, the text is the same, except that
+// for a single one both engines plan better with an equality.
+func AnyID[T ~uint64](d Dialect, column string, ids []T) (string, any) {
+	if len(ids) == 1 {
+		return column + " = ?", int64(ids[0])
+	}
+	list := make([]byte, 1, 2+8*len(ids))
+	for i, id := range ids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendUint(list, uint64(id), 10)
+	}
+	if d == Postgres {
+		list[0] = '{'
+		return column + " = ANY(CAST(? AS BIGINT[]))", string(append(list, '}'))
+	}
+	list[0] = '['
+	return column + " IN (SELECT value FROM json_each(?))", string(append(list, ']'))
+}
+
 // EscapeLike escapes the wildcards of LIKE in s; the pattern must be used with ESCAPE '\'.
 func EscapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)

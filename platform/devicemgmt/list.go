@@ -2,33 +2,29 @@ package devicemgmt
 
 import (
 	"context"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
+// maxNamedDevices is how many devices of a scope a query names one by one, which leads to their index.
+const maxNamedDevices = 500
+
 // List returns a page of what p may read, and the number of all of it if q.Count. Without ROLE_DEVICE_CONTROL_READ these are the
-// operations of p's own devices; Denied if it has none.
+// operations of p's own devices and of those that grants reach; Denied if there can be none.
 func (s *Operations) List(ctx context.Context, p iot.Principal, q Query) ([]iot.Operation, int, error) {
-	scope, err := s.d.Policy.Scope(ctx, p, access.Operation)
+	scope, few, err := s.d.Registry.Readable(ctx, p, access.Operation, maxNamedDevices)
 	if err != nil {
 		return nil, 0, err
 	}
-	if !scope.All {
-		owned, _, err := s.d.Registry.List(ctx, p, registry.Query{Owner: string(p.User), Limit: 1})
-		if err == nil && len(owned) == 0 {
-			err = s.d.Policy.Check(ctx, p, access.Operation, access.Read, access.Object{})
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-	}
 	if q, err = s.resolve(ctx, p.Tenant, q); err != nil {
 		return nil, 0, err
+	}
+	if q.Device == 0 && q.Devices == nil {
+		q.Devices = few
 	}
 	operations, n, err := s.d.Store.List(ctx, p.Tenant, scope, q)
 	return operations, n, sqlkit.Fault("devicemgmt.List", err)
@@ -72,7 +68,7 @@ func (s *Operations) Pending(ctx context.Context, t iot.TenantID, agent iot.ID) 
 // An empty fragment is no condition. A fault of kind NotFound if there is none that p may read.
 func (s *Operations) Oldest(ctx context.Context, p iot.Principal, agent, device iot.ID, fragment string, status iot.OperationStatus) (iot.Operation, error) {
 	const op = fault.Op("devicemgmt.Oldest")
-	scope, err := s.d.Policy.Scope(ctx, p, access.Operation)
+	scope, err := s.d.Policy.Scope(ctx, p, access.Operation, access.Read)
 	if err != nil {
 		return iot.Operation{}, err
 	}
@@ -105,7 +101,9 @@ func (s *Operations) Delete(ctx context.Context, p iot.Principal, q Query) error
 		if _, err := s.d.Registry.Check(ctx, p, root, access.Operation, access.Admin); err != nil {
 			return err
 		}
-		scope = access.Scope{Owner: p.User}
+		if scope, err = s.d.Policy.Scope(ctx, p, access.Operation, access.Admin); err != nil {
+			return err
+		}
 	}
 	q, err := s.resolve(ctx, p.Tenant, q)
 	if err != nil {

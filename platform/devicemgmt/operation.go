@@ -74,7 +74,7 @@ func (s *Operations) Create(ctx context.Context, p iot.Principal, o iot.Operatio
 	if err := storable(op, o.Fragments, o.Description, o.FailureReason); err != nil {
 		return iot.Operation{}, err
 	}
-	device, err := s.d.Registry.Check(ctx, p, o.Device, access.Operation, access.Admin)
+	device, err := s.d.Registry.Check(ctx, p, o.Device, access.Operation, access.Admin, access.Names(p, o.Fragments)...)
 	if err != nil {
 		return iot.Operation{}, err
 	}
@@ -130,7 +130,7 @@ func (s *Operations) get(ctx context.Context, op fault.Op, p iot.Principal, id i
 	if err != nil {
 		return iot.Operation{}, missing(op, id, err)
 	}
-	_, err = s.d.Registry.Check(ctx, p, o.Device, access.Operation, l)
+	_, err = s.d.Registry.Check(ctx, p, o.Device, access.Operation, l, access.Names(p, o.Fragments)...)
 	if fault.Is(err, fault.NotFound) { // the device is gone: only the permission counts
 		err = s.d.Policy.Check(ctx, p, access.Operation, l, access.Object{})
 	}
@@ -155,8 +155,14 @@ func (s *Operations) Update(ctx context.Context, p iot.Principal, id iot.ID, pat
 	if err := patch.check(op); err != nil {
 		return iot.Operation{}, err
 	}
-	if _, err := s.get(ctx, op, p, id, access.Admin); err != nil {
+	old, err := s.get(ctx, op, p, id, access.Admin)
+	if err != nil {
 		return iot.Operation{}, err
+	}
+	if len(patch.Fragments) > 0 && len(p.Grants) > 0 { // what somebody may change for the sake of its fragments must stay so
+		if _, err := s.d.Registry.Check(ctx, p, old.Device, access.Operation, access.Admin, access.CustomFragments(old.Fragments.Merge(patch.Fragments))...); err != nil {
+			return iot.Operation{}, err
+		}
 	}
 	before, after, written, err := s.d.Store.Update(ctx, p.Tenant, id, s.revision(p), patch.apply)
 	if err != nil {

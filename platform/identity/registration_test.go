@@ -75,7 +75,7 @@ func setup(t *testing.T) *fixture {
 	accounts, err := accesssql.New(ctx, db)
 	f.must(err)
 	f.users = accounts
-	users, err := access.New(ctx, access.Deps{Store: accounts, Sessions: accounts, Tenants: tenants{}, Audit: f.audit, Bus: b, Policy: policy, Clock: c, Log: log})
+	users, err := access.New(ctx, access.Deps{Store: accounts, Sessions: accounts, Grants: accounts, Tenants: tenants{}, Audit: f.audit, Bus: b, Policy: policy, Clock: c, Log: log})
 	f.must(err)
 	t.Cleanup(users.Close)
 	store, err := identitysql.New(ctx, db)

@@ -133,13 +133,41 @@ type Source struct {
 	Global      bool
 	Device      bool
 	Agent       bool
+	Binary      bool // a file, which has permissions of its own
 	Maintenance bool // its alarms are dropped
 	Monitored   bool // has a required interval
 }
 
-// Access returns the source as the policy sees it.
-func (s Source) Access() access.Object {
-	return access.Object{ID: s.ID, Owner: s.Owner, Global: s.Global}
+// place returns a source as the policy must see it to decide about p. fragments are those of the document
+// in question, which grants must cover.
+func (r *Registry) place(ctx context.Context, p iot.Principal, s Source, fragments []string) (access.Object, error) {
+	o := access.Object{ID: s.ID, Owner: s.Owner, Global: s.Global}
+	if len(p.Grants) == 0 { // nearly everybody
+		return o, nil
+	}
+	var err error
+	o.Fragments = fragments
+	if o.Above, err = r.d.Store.Ancestors(ctx, p.Tenant, s.ID); err != nil {
+		return o, classify("registry.Check", err)
+	}
+	return o, nil
+}
+
+// family is the family of permissions for an object itself: files have their own (access rule 10).
+func family(d iot.Doc) access.Family {
+	if d.Has(iot.FragmentIsBinary) {
+		return access.Binary
+	}
+	return access.ManagedObject
+}
+
+// may decides about an object itself.
+func (r *Registry) may(ctx context.Context, p iot.Principal, o Object, l access.Level) error {
+	seen, err := r.place(ctx, p, sourceOf(o), access.Names(p, o.Fragments))
+	if err != nil {
+		return err
+	}
+	return r.d.Policy.Check(ctx, p, family(o.Fragments), l, seen)
 }
 
 // Source returns what others must know of an object, from a cache. It makes no decision. A fault of kind NotFound if there is none.
@@ -158,7 +186,7 @@ func (r *Registry) Source(ctx context.Context, t iot.TenantID, id iot.ID) (Sourc
 
 func sourceOf(o Object) Source {
 	s := Source{ID: o.ID, Name: o.Name, Owner: o.Owner, Global: o.Fragments.Has(iot.FragmentGlobal), Device: o.Fragments.Has(iot.FragmentIsDevice),
-		Agent: o.Fragments.Has(iot.FragmentAgent)}
+		Agent: o.Fragments.Has(iot.FragmentAgent), Binary: o.Fragments.Has(iot.FragmentIsBinary)}
 	if interval, ok := RequiredInterval(o.Fragments); ok {
 		s.Monitored, s.Maintenance = true, interval <= 0
 	}
@@ -203,7 +231,7 @@ func (r *Registry) Get(ctx context.Context, p iot.Principal, id iot.ID) (Object,
 		return Object{}, notFound(op, id)
 	}
 	o := objects[0]
-	if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Read, sourceOf(o).Access()); err != nil {
+	if err := r.may(ctx, p, o, access.Read); err != nil {
 		return Object{}, err
 	}
 	return o, nil
@@ -211,7 +239,7 @@ func (r *Registry) Get(ctx context.Context, p iot.Principal, id iot.ID) (Object,
 
 // List returns a page of what p may read, and the number of all of it if q.Count.
 func (r *Registry) List(ctx context.Context, p iot.Principal, q Query) ([]Object, int, error) {
-	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject)
+	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
 	if err != nil {
 		return nil, 0, err
 	}

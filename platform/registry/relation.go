@@ -14,16 +14,19 @@ import (
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-// Link hangs children below a parent; those that hang there already are left alone. Who owns the child may link it under any parent.
+// Link hangs children below a parent; those that hang there already are left alone. Who owns the child, or may change all objects, may link it
+// under any parent; who may change the child for another reason must be allowed to change the parent as well.
 func (r *Registry) Link(ctx context.Context, p iot.Principal, parent iot.ID, kind iot.ChildKind, children []iot.ID) error {
 	const op = fault.Op("registry.Link")
 	for _, c := range children {
-		child, err := r.Source(ctx, p.Tenant, c)
+		child, err := r.Check(ctx, p, c, access.ManagedObject, access.Update)
 		if err != nil {
 			return err
 		}
-		if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, child.Access()); err != nil {
-			return err
+		if child.Owner != p.User {
+			if _, err := r.Check(ctx, p, parent, access.ManagedObject, access.Update); err != nil {
+				return err
+			}
 		}
 	}
 	if _, err := r.Source(ctx, p.Tenant, parent); err != nil {
@@ -42,14 +45,12 @@ func (r *Registry) Link(ctx context.Context, p iot.Principal, parent iot.ID, kin
 // Unlink takes children from a parent. It needs the right to change the parent or the child. A fault of kind Invalid if one is no child.
 func (r *Registry) Unlink(ctx context.Context, p iot.Principal, parent iot.ID, kind iot.ChildKind, children []iot.ID) error {
 	const op = fault.Op("registry.Unlink")
-	above, err := r.Source(ctx, p.Tenant, parent)
-	if err != nil {
-		return err
-	}
-	if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, above.Access()); err != nil {
-		for _, c := range children {
-			child, childErr := r.Source(ctx, p.Tenant, c)
-			if childErr != nil || r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, child.Access()) != nil {
+	if _, err := r.Check(ctx, p, parent, access.ManagedObject, access.Update); err != nil {
+		if !fault.Is(err, fault.Denied) {
+			return err
+		}
+		for _, c := range children { // c8y: the owner of the child as well, but no inventory role on the child
+			if child, childErr := r.Source(ctx, p.Tenant, c); childErr != nil || child.Owner != p.User {
 				return err
 			}
 		}
@@ -132,11 +133,8 @@ func (r *Registry) Bind(ctx context.Context, p iot.Principal, x iot.ExternalID) 
 }
 
 func (r *Registry) mayName(ctx context.Context, p iot.Principal, id iot.ID, l access.Level) error {
-	s, err := r.Source(ctx, p.Tenant, id)
-	if err != nil {
-		return fault.E(fault.Op("registry.Name"), err)
-	}
-	return r.d.Policy.Check(ctx, p, access.Identity, l, access.Object{ID: s.ID, Owner: s.Owner})
+	_, err := r.Check(ctx, p, id, access.Identity, l)
+	return err
 }
 
 func noName(op fault.Op, typ, value string) error {

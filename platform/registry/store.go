@@ -69,6 +69,9 @@ type Store interface {
 	Get(ctx context.Context, t iot.TenantID, ids ...iot.ID) ([]Object, error)
 	// List returns a page of what is in scope, and the number of all of it if q.Count.
 	List(ctx context.Context, t iot.TenantID, scope access.Scope, q Query) ([]Object, int, error)
+	// Reach returns the ids of what is in scope, in any order, each once. It may hold objects whose fragments no grant covers. If there are
+	// more than limit, complete is false and what is returned is of no use.
+	Reach(ctx context.Context, t iot.TenantID, scope access.Scope, limit int) (ids []iot.ID, complete bool, err error)
 	// Update replaces an object by what change makes of it. If change returns the object unchanged in type, name, owner and fragments,
 	// nothing is stored and written is false. change may run more than once.
 	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error)) (o Object, written bool, err error)
@@ -99,6 +102,8 @@ type Relations interface {
 	Descend(ctx context.Context, t iot.TenantID, root iot.ID, kinds []iot.ChildKind) ([]iot.ID, error)
 	// Ascend returns the ids above id through the given kinds, nearest first, without id, each once.
 	Ascend(ctx context.Context, t iot.TenantID, id iot.ID, kinds []iot.ChildKind) ([]iot.ID, error)
+	// Ancestors returns the ids above id through all kinds, in any order, each once, from an index of all pairs.
+	Ancestors(ctx context.Context, t iot.TenantID, id iot.ID) ([]iot.ID, error)
 }
 
 // Relation is one object hanging below another one.

@@ -20,8 +20,10 @@ type Place struct {
 // Create creates objects, all or none, owned by p unless the draft names an owner and p may set it.
 func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, drafts ...Draft) ([]Object, error) {
 	const op = fault.Op("registry.Create")
-	if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Create, access.Object{}); err != nil {
-		return nil, err
+	for _, d := range drafts {
+		if err := r.d.Policy.Check(ctx, p, family(d.Fragments), access.Create, access.Object{}); err != nil {
+			return nil, err
+		}
 	}
 	if len(drafts) == 0 || len(drafts) > MaxBulk {
 		return nil, fault.Errorf(op, fault.Invalid, "between 1 and %d objects can be created at once", MaxBulk)
@@ -63,7 +65,7 @@ func (r *Registry) fresh(ctx context.Context, p iot.Principal, d Draft, place Pl
 	if d.Name != nil {
 		o.Name = *d.Name
 	}
-	if d.Owner != nil && *d.Owner != "" && r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, access.Object{}) == nil {
+	if d.Owner != nil && *d.Owner != "" && r.d.Policy.Check(ctx, p, family(d.Fragments), access.Admin, access.Object{}) == nil {
 		o.Owner = iot.UserName(*d.Owner)
 	}
 	n := New{Object: o, Parent: place.Parent, Kind: place.Kind}
@@ -100,16 +102,32 @@ func (r *Registry) Patch(ctx context.Context, p iot.Principal, id iot.ID, d Draf
 func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (Object, error) {
 	const op = fault.Op("registry.Modify")
 	rev := r.revision(p)
+	place, err := r.place(ctx, p, Source{ID: id}, nil) // before the transaction, which must not wait for another connection
+	if err != nil {
+		return Object{}, err
+	}
+	may := func(o iot.ManagedObject) error {
+		s := sourceOf(Object{ManagedObject: o})
+		seen := place
+		seen.Owner, seen.Global, seen.Fragments = s.Owner, s.Global, access.Names(p, o.Fragments)
+		return r.d.Policy.Check(ctx, p, family(o.Fragments), access.Update, seen)
+	}
 	o, written, err := r.d.Store.Update(ctx, p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
-		if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Update, sourceOf(Object{ManagedObject: old}).Access()); err != nil {
+		if err := may(old); err != nil {
 			return old, err
 		}
 		next, err := change(old)
 		if err != nil {
 			return old, err
 		}
+		// What somebody may change for the sake of its fragments must stay so.
+		after := next
+		after.ID, after.Owner = old.ID, old.Owner
+		if err := may(after); err != nil {
+			return old, err
+		}
 		if next.Owner != old.Owner {
-			if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, access.Object{}); err != nil {
+			if err := r.d.Policy.Check(ctx, p, family(next.Fragments), access.Admin, access.Object{}); err != nil {
 				return old, err
 			}
 		}
@@ -165,7 +183,7 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 		return nil, classify(op, err)
 	}
 	for _, o := range all {
-		if err := r.d.Policy.Check(ctx, p, access.ManagedObject, access.Update, sourceOf(o).Access()); err != nil {
+		if err := r.may(ctx, p, o, access.Update); err != nil {
 			return nil, err
 		}
 	}

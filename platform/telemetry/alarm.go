@@ -100,7 +100,7 @@ func (tm *Telemetry) fresh(ctx context.Context, op fault.Op, p iot.Principal, a 
 	if err != nil {
 		return iot.Alarm{}, false, err
 	}
-	source, err := tm.d.Registry.Check(ctx, p, a.Source, access.Alarm, access.Admin)
+	source, err := tm.d.Registry.Check(ctx, p, a.Source, access.Alarm, access.Admin, access.Names(p, a.Fragments)...)
 	if err != nil {
 		return iot.Alarm{}, false, err
 	}

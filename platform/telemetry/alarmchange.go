@@ -64,7 +64,11 @@ func (tm *Telemetry) PatchAlarm(ctx context.Context, p iot.Principal, id iot.ID,
 	if err != nil {
 		return iot.Alarm{}, err
 	}
-	if _, err := tm.alarm(ctx, p, id, access.Admin); err != nil {
+	old, err := tm.alarm(ctx, p, id, access.Admin)
+	if err == nil { // what somebody may change for the sake of its fragments must stay so
+		err = tm.checkSource(ctx, p, old.Source, access.Alarm, access.Admin, access.Names(p, old.Fragments.Merge(patch.Fragments))...)
+	}
+	if err != nil {
 		return iot.Alarm{}, err
 	}
 	updates, err := tm.changeAlarms(ctx, op, p, []iot.ID{id}, patch)

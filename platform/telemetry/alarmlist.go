@@ -20,7 +20,7 @@ func (tm *Telemetry) alarm(ctx context.Context, p iot.Principal, id iot.ID, l ac
 	if err != nil {
 		return iot.Alarm{}, noDocument("telemetry.Alarm", "alarm", id.String(), err)
 	}
-	if err := tm.checkSource(ctx, p, a.Source, access.Alarm, l); err != nil {
+	if err := tm.checkSource(ctx, p, a.Source, access.Alarm, l, access.Names(p, a.Fragments)...); err != nil {
 		return iot.Alarm{}, err
 	}
 	return a, nil
@@ -28,12 +28,15 @@ func (tm *Telemetry) alarm(ctx context.Context, p iot.Principal, id iot.ID, l ac
 
 // Alarms returns a page of what p may read, and the number of all of it if q.Count.
 func (tm *Telemetry) Alarms(ctx context.Context, p iot.Principal, q AlarmQuery) ([]iot.Alarm, int, error) {
-	scope, err := tm.readable(ctx, p, access.Alarm)
+	scope, few, err := tm.readable(ctx, p, access.Alarm)
 	if err != nil {
 		return nil, 0, err
 	}
 	if q, err = tm.resolveAlarms(ctx, p, q); err != nil {
 		return nil, 0, err
+	}
+	if q.Sources == nil {
+		q.Sources = few
 	}
 	alarms, n, err := tm.d.Store.Alarms(ctx, p.Tenant, scope, q)
 	return alarms, n, sqlkit.Fault("telemetry.Alarms", err)

@@ -2,10 +2,10 @@ package telemetry
 
 import (
 	"context"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
@@ -31,7 +31,7 @@ func (tm *Telemetry) CreateEvent(ctx context.Context, p iot.Principal, mode iot.
 	if err != nil {
 		return iot.Event{}, err
 	}
-	if _, err := tm.d.Registry.Check(ctx, p, e.Source, access.Event, access.Admin); err != nil {
+	if _, err := tm.d.Registry.Check(ctx, p, e.Source, access.Event, access.Admin, access.Names(p, e.Fragments)...); err != nil {
 		return iot.Event{}, err
 	}
 	rev := tm.revision(p)
@@ -59,7 +59,7 @@ func (tm *Telemetry) event(ctx context.Context, p iot.Principal, id iot.ID, l ac
 	if err != nil {
 		return iot.Event{}, noDocument("telemetry.Event", "event", id.String(), err)
 	}
-	if err := tm.checkSource(ctx, p, e.Source, access.Event, l); err != nil {
+	if err := tm.checkSource(ctx, p, e.Source, access.Event, l, access.Names(p, e.Fragments)...); err != nil {
 		return iot.Event{}, err
 	}
 	return e, nil
@@ -67,12 +67,15 @@ func (tm *Telemetry) event(ctx context.Context, p iot.Principal, id iot.ID, l ac
 
 // Events returns a page of what p may read, and the number of all of it if q.Count.
 func (tm *Telemetry) Events(ctx context.Context, p iot.Principal, q EventQuery) ([]iot.Event, int, error) {
-	scope, err := tm.readable(ctx, p, access.Event)
+	scope, few, err := tm.readable(ctx, p, access.Event)
 	if err != nil {
 		return nil, 0, err
 	}
 	if q, err = tm.resolveEvents(ctx, p, q); err != nil {
 		return nil, 0, err
+	}
+	if q.Sources == nil {
+		q.Sources = few
 	}
 	events, n, err := tm.d.Store.Events(ctx, p.Tenant, scope, q)
 	return events, n, sqlkit.Fault("telemetry.Events", err)
@@ -110,7 +113,11 @@ func (tm *Telemetry) PatchEvent(ctx context.Context, p iot.Principal, id iot.ID,
 	if err := storable(op, patch.Fragments, "", text); err != nil {
 		return iot.Event{}, err
 	}
-	if _, err := tm.event(ctx, p, id, access.Admin); err != nil {
+	e, err := tm.event(ctx, p, id, access.Admin)
+	if err == nil { // what somebody may change for the sake of its fragments must stay so
+		err = tm.checkSource(ctx, p, e.Source, access.Event, access.Admin, access.Names(p, e.Fragments.Merge(patch.Fragments))...)
+	}
+	if err != nil {
 		return iot.Event{}, err
 	}
 	return tm.changeEvent(ctx, op, p, id, func(e iot.Event) (iot.Event, error) {

@@ -3,46 +3,23 @@ package telemetry
 import (
 	"cmp"
 	"context"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-// readable returns of which sources p may read data. It fails with Denied if there can be none.
-func (tm *Telemetry) readable(ctx context.Context, p iot.Principal, f access.Family) (access.Scope, error) {
-	scope, err := tm.d.Policy.Scope(ctx, p, f)
-	if err != nil || scope.All {
-		return scope, err
-	}
-	owned, _, err := tm.d.Registry.List(ctx, p, registry.Query{Owner: string(p.User), Limit: 1})
-	if err == nil && len(owned) == 0 {
-		err = tm.d.Policy.Check(ctx, p, f, access.Read, access.Object{})
-	}
-	return scope, err
+// maxNamedSources is how many sources of a scope a query names one by one, which leads to their index.
+const maxNamedSources = 500
+
+// readable returns of which sources p may read data, and their ids if they are few; nil otherwise. It fails with Denied if there can be none.
+func (tm *Telemetry) readable(ctx context.Context, p iot.Principal, f access.Family) (access.Scope, []iot.ID, error) {
+	return tm.d.Registry.Readable(ctx, p, f, maxNamedSources)
 }
 
-// owned returns the objects that p owns.
-func (tm *Telemetry) owned(ctx context.Context, p iot.Principal) ([]iot.ID, error) {
-	const page = 1000
-	var out []iot.ID
-	for {
-		objects, _, err := tm.d.Registry.List(ctx, p, registry.Query{Owner: string(p.User), Offset: len(out), Limit: page})
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range objects {
-			out = append(out, o.ID)
-		}
-		if len(objects) < page {
-			return out, nil
-		}
-	}
-}
-
-// writable returns of which sources p may change data: all with the permission, else only those that it owns, and then root must be one.
+// writable returns of which sources p may change data: all with the permission, else only those that it may change data of for another reason,
+// and then root must be one.
 func (tm *Telemetry) writable(ctx context.Context, p iot.Principal, f access.Family, root iot.ID) (access.Scope, error) {
 	err := tm.d.Policy.Check(ctx, p, f, access.Admin, access.Object{})
 	if err == nil {
@@ -51,8 +28,10 @@ func (tm *Telemetry) writable(ctx context.Context, p iot.Principal, f access.Fam
 	if root == 0 {
 		return access.Scope{}, err
 	}
-	_, err = tm.d.Registry.Check(ctx, p, root, f, access.Admin)
-	return access.Scope{Owner: p.User}, err
+	if _, err = tm.d.Registry.Check(ctx, p, root, f, access.Admin); err != nil {
+		return access.Scope{}, err
+	}
+	return tm.d.Policy.Scope(ctx, p, f, access.Admin)
 }
 
 // below returns the sources that a query with descendants means; nil if it names none.
@@ -74,8 +53,8 @@ func (tm *Telemetry) below(ctx context.Context, t iot.TenantID, root iot.ID, mor
 }
 
 // checkSource decides about a stored document by its source. The source may be gone already: then only the permission counts.
-func (tm *Telemetry) checkSource(ctx context.Context, p iot.Principal, source iot.ID, f access.Family, l access.Level) error {
-	_, err := tm.d.Registry.Check(ctx, p, source, f, l)
+func (tm *Telemetry) checkSource(ctx context.Context, p iot.Principal, source iot.ID, f access.Family, l access.Level, fragments ...string) error {
+	_, err := tm.d.Registry.Check(ctx, p, source, f, l, fragments...)
 	if fault.Is(err, fault.NotFound) {
 		return tm.d.Policy.Check(ctx, p, f, l, access.Object{})
 	}

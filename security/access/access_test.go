@@ -16,6 +16,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
 	"github.com/isobar-iot/isobar/security/access"
@@ -34,6 +35,18 @@ func (l *ledger) Record(_ context.Context, p iot.Principal, r iot.AuditRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.records = append(l.records, string(p.Tenant)+" "+r.Activity)
+}
+
+// count returns how many records of an activity there are in a tenant.
+func (l *ledger) count(s string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.records {
+		if r == s {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *ledger) has(s string) bool {
@@ -57,16 +70,35 @@ func (tenants) Active(_ context.Context, t iot.TenantID) error {
 
 type fixture struct {
 	*testing.T
-	ctx    context.Context
-	users  *access.Users
-	ledger *ledger
-	clock  *clock.Manual
+	ctx     context.Context
+	users   *access.Users
+	store   *accesssql.Store
+	ledger  *ledger
+	clock   *clock.Manual
+	options map[string]string // "category/key" of tenant ta
+	mail    chan message
+	owners  map[iot.UserName]bool // who owns managed objects
+	dir     *directory
+}
+
+// message is what a person got by mail.
+type message struct{ to, subject, text string }
+
+func (f *fixture) Send(_ context.Context, to, subject, text string) error {
+	f.mail <- message{to, subject, text}
+	return nil
+}
+
+func (f *fixture) option(_ context.Context, t iot.TenantID, category, key string) (string, bool) {
+	v, ok := f.options[category+"/"+key]
+	return v, ok && t == "ta"
 }
 
 // each runs a test on both engines with realms a, b and suspended, each with an administrator.
 func each(t *testing.T, test func(f *fixture)) {
 	sqltest.Each(t, func(t *testing.T, db *sqlkit.DB) {
-		f := &fixture{t, context.Background(), nil, &ledger{}, clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
+		f := &fixture{T: t, ctx: context.Background(), ledger: &ledger{}, clock: clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
+			options: map[string]string{}, mail: make(chan message, 100), owners: map[iot.UserName]bool{}, dir: &directory{}}
 		store, err := accesssql.New(f.ctx, db)
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +108,17 @@ func each(t *testing.T, test func(f *fixture)) {
 			t.Fatal(err)
 		}
 		t.Cleanup(b.Close)
-		f.users, err = access.New(f.ctx, access.Deps{Store: store, Sessions: store, Tenants: tenants{}, Audit: f.ledger, Bus: b, Policy: &access.Policy{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler)})
+		f.store = store
+		vault, err := secret.New(make([]byte, 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.users, err = access.New(f.ctx, access.Deps{Store: store, Sessions: store, Tenants: tenants{}, Audit: f.ledger, Bus: b, Policy: &access.Policy{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler),
+			Option: f.option, Mail: f, Vault: vault, Directories: []access.Directory{f.dir},
+			ResetLink: func(t iot.TenantID, email, token string) string {
+				return "https://iot.example.com/" + string(t) + "/" + email + "/" + token
+			},
+			Owns: func(_ context.Context, _ iot.TenantID, name iot.UserName) (bool, error) { return f.owners[name], nil }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -366,4 +408,35 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%s: %v", fmt.Sprintf("%v %s %d %+v", c.p.Roles, c.f, c.l, c.o), err)
 		}
 	}
+}
+
+func testRevision(f *fixture) sqlkit.Revision {
+	return sqlkit.Revision{At: f.clock.Now(), By: "test", Set: "test"}
+}
+
+// fuzzUsers is a realm ta with an administrator, and a good token of its.
+func fuzzUsers(f *testing.F) (*access.Users, string) {
+	ctx, log := context.Background(), slog.New(slog.DiscardHandler)
+	store, err := accesssql.New(ctx, sqltest.SQLite(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := bus.Open(bus.Config{Log: log})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(b.Close)
+	users, err := access.New(ctx, access.Deps{Store: store, Sessions: store, Tenants: tenants{}, Audit: &ledger{}, Bus: b, Policy: &access.Policy{}, Clock: clock.System{}, Log: log})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(users.Close)
+	if _, err := users.Bootstrap(ctx, "ta", "admin", adminPassword); err != nil {
+		f.Fatal(err)
+	}
+	token, _, err := users.LoginWithPassword(ctx, access.Login{Tenant: "ta", User: "admin", Password: adminPassword})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return users, token
 }

@@ -8,13 +8,13 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 )
 
 // Login is what a client says of itself.
@@ -22,26 +22,20 @@ type Login struct {
 	Tenant      iot.TenantID // from the request; a prefix "tenant/" of User wins; empty means the default tenant
 	User        string
 	Password    string
+	Code        string // one-time password of the second factor, empty if none was given
 	Application string // application key
 	RemoteAddr  string
+	UserAgent   string // empty if the dialect has none
+	// Setup lets in who must set up a second factor first. Only for what serves that purpose.
+	Setup bool
+	Kind  SessionKind // of the session to open; empty: CookieSession
 }
 
-// Lifetimes of tokens.
-const (
-	TokenLifetime   = 14 * 24 * time.Hour
-	oneTimeLifetime = 24 * time.Hour
-)
-
-// Failed logins of one user from one address: after maxFailures within the window, further ones are refused unchecked until it ends.
-// Counting per address as well keeps an attacker from locking a user out elsewhere.
-const (
-	maxFailures    = 20
-	throttleWindow = time.Minute
-)
-
-type throttle struct {
-	mu sync.Mutex // guards n
-	n  int
+func (l Login) kind() SessionKind {
+	if l.Kind == "" {
+		return CookieSession
+	}
+	return l.Kind
 }
 
 // split applies the rules by which a login names its tenant.
@@ -56,27 +50,84 @@ func (l Login) split() (iot.TenantID, iot.UserName) {
 	return t, iot.UserName(name)
 }
 
+// The refusals of logins. The first says nothing about what was wrong. c8y: login forms recognise the words "TOTP", "TOTP setup required" and
+// the whole text about the lock.
+var (
+	errBadCredentials = fault.E(fault.Op("access.Login"), fault.Unauthenticated)
+	errLocked         = fault.E(fault.Op("access.Login"), fault.Unauthenticated, fault.Reason("locked"), "Authentication failed! : User account is locked")
+	errCodeNeeded     = fault.E(fault.Op("access.Login"), fault.Unauthenticated, fault.Reason("totp"), "Authentication failed! : TOTP code required")
+	errCodeWrong      = fault.E(fault.Op("access.Login"), fault.Unauthenticated, fault.Reason("totp"), "Authentication failed! : TOTP code is not valid")
+	errSetupRequired  = fault.E(fault.Op("access.Login"), fault.Unauthenticated, fault.Reason("totp-setup"), "Authentication failed! : TOTP setup required")
+	errFactorBasic    = fault.E(fault.Op("access.Login"), fault.Unauthenticated, fault.Reason("factor"),
+		"Authentication failed! : this user needs a second factor, which Basic authentication cannot carry: log in with POST /tenant/oauth")
+)
+
+// ResetRequired is the cause of a refused login whose password was right but must be changed first.
+type ResetRequired struct {
+	Token string // for ResetPassword, works once
+}
+
+// Error implements error.
+func (*ResetRequired) Error() string { return "the password must be changed" }
+
+// ResetToken returns the token in a refusal because of ResetRequired, empty for any other error.
+func ResetToken(err error) string {
+	var r *ResetRequired
+	if errors.As(err, &r) {
+		return r.Token
+	}
+	return ""
+}
+
 // Basic checks a user name and password (RFC 7617, MQTT CONNECT) and returns the principal, or a fault of kind Unauthenticated that is
-// the same whatever was wrong, or of kind Exhausted after too many failures.
+// the same whatever was wrong, or of kind Exhausted after too many failures. Only who gives the right password learns more: that it must be
+// changed first, or that Basic authentication does not do for a user with a second factor.
 func (u *Users) Basic(ctx context.Context, l Login) (iot.Principal, error) {
 	t, name := l.split()
-	key := u.credentialKey(t, name, l.Password)
-	if p, ok := u.verified.GetIfPresent(key); ok {
-		p.Application, p.RemoteAddr = l.Application, l.RemoteAddr
-		return p, nil
+	if err := u.allowBasic(ctx, t, name, l.UserAgent); err != nil {
+		return iot.Principal{}, err
 	}
-	user, err := u.authenticate(ctx, t, name, l)
+	key, generation := u.credentialKey(t, name, l.Password), u.generation.Load()
+	if known, ok := u.verified.GetIfPresent(key); ok {
+		known.p.Application, known.p.RemoteAddr = l.Application, l.RemoteAddr
+		return known.p, nil
+	}
+	user, fresh, err := u.authenticate(ctx, t, name, l)
 	if err != nil {
 		return iot.Principal{}, err
+	}
+	if !user.Machine() {
+		factor, err := u.factorOf(ctx, t, user)
+		switch {
+		case err != nil:
+			return iot.Principal{}, err
+		case factor.Active, factor.Enforced && !l.Setup:
+			return iot.Principal{}, errFactorBasic
+		}
+		if err := u.mustChange(ctx, t, user); err != nil {
+			return iot.Principal{}, err
+		}
 	}
 	p, err := u.principal(ctx, t, user)
 	if err != nil {
 		return iot.Principal{}, err
 	}
-	u.verified.Set(key, p)
+	if !l.Setup {
+		u.remember(key, proof{p: p}, generation)
+	}
 	p.Application, p.RemoteAddr = l.Application, l.RemoteAddr
-	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User login", Text: "User '" + string(p.User) + "' logged in"})
+	if fresh {
+		u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User login", Text: "User '" + string(p.User) + "' logged in"})
+	}
 	return p, nil
+}
+
+// remember keeps what a credential has proved, unless rights or sessions changed while it was looked at.
+func (u *Users) remember(key [32]byte, what proof, generation uint64) {
+	u.verified.Set(key, what)
+	if u.generation.Load() != generation {
+		u.verified.Invalidate(key)
+	}
 }
 
 func (u *Users) credentialKey(t iot.TenantID, name iot.UserName, password string) (k [32]byte) {
@@ -86,35 +137,152 @@ func (u *Users) credentialKey(t iot.TenantID, name iot.UserName, password string
 	return k
 }
 
-var errBadCredentials = fault.E(fault.Op("access.Login"), fault.Unauthenticated)
-
-// authenticate checks a password. It takes about the same time whether or not the user exists.
-func (u *Users) authenticate(ctx context.Context, t iot.TenantID, name iot.UserName, l Login) (User, error) {
+// authenticate checks a password, here or in the directory that the account belongs to. It takes about the same time whether or not the user
+// exists. fresh tells that a good login from there was not audited lately.
+func (u *Users) authenticate(ctx context.Context, t iot.TenantID, name iot.UserName, l Login) (user User, fresh bool, err error) {
 	const op = fault.Op("access.Login")
-	counter, _ := u.failures.ComputeIfAbsent(string(t)+"/"+string(name)+"@"+host(l.RemoteAddr), func() (*throttle, bool) { return &throttle{}, false })
-	counter.mu.Lock()
-	blocked := counter.n >= maxFailures
-	counter.mu.Unlock()
-	if blocked {
-		return User{}, fault.E(op, fault.Exhausted, throttleWindow, "too many failed logins, try again in a minute")
+	now, addr := u.d.Clock.Now(), host(l.RemoteAddr)
+	if err := u.guard.admit(t, name, addr, now); err != nil {
+		return User{}, false, err
 	}
-	user, err := u.d.Store.User(ctx, t, name)
+	user, err = u.d.Store.User(ctx, t, name)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return User{}, sqlkit.Fault(op, err)
+		return User{}, false, sqlkit.Fault(op, err)
+	}
+	found := err == nil
+	open := u.d.Tenants.Active(ctx, t) == nil
+	person := !user.Machine() && (found || !machineName(name))
+	if person && open {
+		locked, err := u.locked(ctx, t, user, name, now)
+		if err != nil {
+			return User{}, false, err
+		}
+		if locked {
+			u.guard.failed(t, name, addr, now)
+			u.auditFailure(ctx, t, name, l)
+			return User{}, false, errLocked
+		}
+	}
+	good, err := u.prove(ctx, t, name, &user, found, open, l)
+	if err != nil {
+		return User{}, false, err
+	}
+	if !good {
+		u.guard.failed(t, name, addr, now)
+		if person && open {
+			if err := u.countFailure(ctx, t, user, name, now); err != nil {
+				return User{}, false, err
+			}
+		}
+		u.auditFailure(ctx, t, name, l)
+		return User{}, false, errBadCredentials
+	}
+	if person {
+		if err := u.unlock(ctx, t, user.Name); err != nil {
+			return User{}, false, err
+		}
+	}
+	return user, u.guard.succeeded(t, name, addr, now), nil
+}
+
+// prove reports whether the password opens the account, which a directory may create on the way.
+func (u *Users) prove(ctx context.Context, t iot.TenantID, name iot.UserName, user *User, found, open bool, l Login) (bool, error) {
+	if l.Password != "" && open && (!found && !machineName(name) || found && user.Enabled && user.Origin != Local) {
+		adopted, handled, err := u.askDirectories(ctx, t, name, user.Origin, l.Password)
+		switch {
+		case err != nil && !fault.Is(err, fault.Unauthenticated):
+			return false, err
+		case handled:
+			*user = adopted
+			return err == nil && adopted.Enabled, nil
+		}
 	}
 	hash := user.PasswordHash
-	if hash == "" {
-		hash = u.dummy()
+	if !found || hash == "" || user.Origin != Local {
+		hash = u.dummy(machineName(name))
 	}
-	if ok := verify(hash, l.Password); !ok || err != nil || !user.Enabled || l.Password == "" || u.d.Tenants.Active(ctx, t) != nil {
-		counter.mu.Lock()
-		counter.n++
-		counter.mu.Unlock()
-		u.auditFailure(ctx, t, name, l)
-		return User{}, errBadCredentials
+	ok, err := u.verify(ctx, hash, l.Password)
+	return ok && found && user.Origin == Local && user.PasswordHash != "" && user.Enabled && l.Password != "" && open, err
+}
+
+// mustChange refuses a login whose password is right but must be changed first.
+func (u *Users) mustChange(ctx context.Context, t iot.TenantID, user User) error {
+	if user.Origin != Local || !user.MustReset && !u.PasswordPolicy(ctx, t).expired(user, u.d.Clock.Now()) {
+		return nil
 	}
-	u.failures.Invalidate(string(t) + "/" + string(name) + "@" + host(l.RemoteAddr))
-	return user, nil
+	token := u.resetToken(forcedReset, t, user, u.d.Clock.Now())
+	return fault.E(fault.Op("access.Login"), fault.Unauthenticated, fault.Reason("reset"), &ResetRequired{Token: token},
+		"the password must be changed: send the token in the header passwordresettoken and a new password to PUT /user/passwordReset")
+}
+
+// lockRule is authentication/badRequestCounter: so many failed logins lock an account; zero: none do. lock.minutes is how long that lasts; zero:
+// until an administrator enables the account or the password is reset.
+func (u *Users) lockRule(ctx context.Context, t iot.TenantID) (failures int, lasts time.Duration) {
+	o := u.options(ctx, t, "authentication")
+	return o.number("badRequestCounter", 0, 0, 1000), time.Duration(o.number("lock.minutes", 0, 0, 1_000_000)) * time.Minute
+}
+
+// locked reports whether too many logins have failed. A name that does not exist is locked like one that does, so that the lock tells nothing;
+// only that this is forgotten in time, because names that people make up are without end.
+func (u *Users) locked(ctx context.Context, t iot.TenantID, user User, name iot.UserName, now time.Time) (bool, error) {
+	limit, lasts := u.lockRule(ctx, t)
+	if limit == 0 {
+		return false, nil
+	}
+	if user.Name == "" {
+		w, ok := u.ghosts.GetIfPresent(userKey(t, name))
+		if !ok {
+			return false, nil
+		}
+		n, _ := w.add(now, lockSpan(lasts), 0)
+		return n >= limit, nil
+	}
+	n, last, err := u.d.Store.Failures(ctx, t, user.Name)
+	if err != nil {
+		return false, sqlkit.Fault("access.Login", err)
+	}
+	if n >= limit && lasts > 0 && now.Sub(last) >= lasts {
+		return false, u.unlock(ctx, t, user.Name)
+	}
+	return n >= limit, nil
+}
+
+func lockSpan(lasts time.Duration) time.Duration {
+	if lasts == 0 {
+		return knownTTL
+	}
+	return lasts
+}
+
+// countFailure counts towards the lock, if the tenant wants one.
+func (u *Users) countFailure(ctx context.Context, t iot.TenantID, user User, name iot.UserName, now time.Time) error {
+	limit, lasts := u.lockRule(ctx, t)
+	if limit == 0 {
+		return nil
+	}
+	if user.Name == "" {
+		w, _ := u.ghosts.ComputeIfAbsent(userKey(t, name), func() (*window, bool) { return &window{}, false })
+		w.add(now, lockSpan(lasts), 1)
+		return nil
+	}
+	n, err := u.d.Store.AddFailure(ctx, t, user.Name, now)
+	if err != nil {
+		return sqlkit.Fault("access.Login", err)
+	}
+	if n == limit {
+		u.d.Audit.Record(ctx, iot.Principal{Tenant: t, User: user.Name}, iot.AuditRecord{Type: "User", Activity: "User locked", Severity: "MAJOR",
+			Text: "The account '" + string(user.Name) + "' was locked after too many failed logins"})
+	}
+	return nil
+}
+
+// unlock forgets failures. It writes only if there are some.
+func (u *Users) unlock(ctx context.Context, t iot.TenantID, name iot.UserName) error {
+	n, _, err := u.d.Store.Failures(ctx, t, name)
+	if err == nil && n > 0 {
+		err = u.d.Store.ClearFailures(ctx, t, name)
+	}
+	return sqlkit.Fault("access.Login", err)
 }
 
 // auditFailure records a failed login in the tenant it was aimed at, if there is such a tenant.
@@ -123,12 +291,13 @@ func (u *Users) auditFailure(ctx context.Context, t iot.TenantID, name iot.UserN
 		return
 	}
 	p := iot.Principal{Tenant: t, User: name, RemoteAddr: l.RemoteAddr, Application: l.Application}
-	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User login failed", Severity: "WARNING", Text: "Login of '" + string(name) + "' from " + host(l.RemoteAddr) + " failed"})
+	u.tally.record(ctx, p, "User login failed", "Login of '"+string(name)+"' from "+host(l.RemoteAddr)+" failed", u.d.Clock.Now())
 }
 
+// host is an address without its port.
 func host(addr string) string {
-	if i := strings.LastIndexByte(addr, ':'); i > 0 {
-		return addr[:i]
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		return h
 	}
 	return addr
 }
@@ -138,20 +307,54 @@ func (u *Users) principal(ctx context.Context, t iot.TenantID, user User) (iot.P
 	if err != nil {
 		return iot.Principal{}, sqlkit.Fault("access.Login", err)
 	}
-	return iot.Principal{Tenant: t, User: user.Name, Roles: effective(user, groups)}, nil
+	grants, err := u.grants(ctx, t, user)
+	if err != nil {
+		return iot.Principal{}, sqlkit.Fault("access.Login", err)
+	}
+	return iot.Principal{Tenant: t, User: user.Name, Roles: effective(user, groups), Grants: grants}, nil
 }
 
-// LoginWithPassword checks a password and opens a session. It returns the token and the value for X-XSRF-TOKEN.
+// LoginWithPassword checks a password, and the second factor of who has one, and opens a session. It returns the token and the value for
+// X-XSRF-TOKEN. Who must set up a second factor first gets a session that serves only for that, together with the refusal.
 func (u *Users) LoginWithPassword(ctx context.Context, l Login) (token string, s Session, err error) {
 	t, name := l.split()
-	user, err := u.authenticate(ctx, t, name, l)
+	if _, err := u.enabledOption(ctx, t, OAuth2Internal); err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return "", Session{}, fault.E(fault.Op("access.Login"), fault.Denied, "OAI-Secure logins are not enabled in this tenant")
+		}
+		return "", Session{}, err
+	}
+	user, _, err := u.authenticate(ctx, t, name, l)
 	if err != nil {
 		return "", Session{}, err
 	}
-	return u.open(ctx, t, user, l)
+	if user.Machine() {
+		return u.open(ctx, t, user, l, l.kind(), false)
+	}
+	factor, err := u.factorOf(ctx, t, user)
+	if err != nil {
+		return "", Session{}, err
+	}
+	if factor.Active {
+		if err := u.giveCode(ctx, t, user.Name, l); err != nil {
+			return "", Session{}, err
+		}
+	}
+	if err := u.mustChange(ctx, t, user); err != nil {
+		return "", Session{}, err
+	}
+	if factor.Enforced && !factor.Active {
+		token, s, err = u.open(ctx, t, user, l, SetupSession, false)
+		if err == nil {
+			err = errSetupRequired
+		}
+		return token, s, err
+	}
+	return u.open(ctx, t, user, l, l.kind(), factor.Active)
 }
 
-// LoginWithCode exchanges a one-time code for a session. A code works once.
+// LoginWithCode exchanges a one-time code for a session. A code works once. Whoever made the code vouches for the user, so that no second
+// factor is asked for.
 func (u *Users) LoginWithCode(ctx context.Context, code string, l Login) (token string, s Session, err error) {
 	const op = fault.Op("access.LoginWithCode")
 	tenant, secret, found := strings.Cut(code, ".")
@@ -170,14 +373,16 @@ func (u *Users) LoginWithCode(ctx context.Context, code string, l Login) (token 
 	if err != nil || !user.Enabled || u.d.Tenants.Active(ctx, t) != nil {
 		return "", Session{}, errBadCredentials
 	}
-	return u.open(ctx, t, user, l)
+	return u.open(ctx, t, user, l, l.kind(), false)
 }
 
 // OneTimeCode makes a code with which a user can log in once within a day. It acts for the platform.
 func (u *Users) OneTimeCode(ctx context.Context, t iot.TenantID, name iot.UserName) (string, error) {
 	secret := rand.Text()
 	now := u.d.Clock.Now()
-	err := u.d.Sessions.PutSession(ctx, t, Session{ID: codeID(secret), User: name, OneTime: true, Created: now, Expires: now.Add(oneTimeLifetime)})
+	s := newSession(name, codeSession, now, oneTimeLifetime, oneTimeLifetime)
+	s.ID, s.OneTime = codeID(secret), true
+	err := u.d.Sessions.PutSession(ctx, t, s)
 	return string(t) + "." + secret, sqlkit.Fault("access.OneTimeCode", err)
 }
 
@@ -185,81 +390,4 @@ func (u *Users) OneTimeCode(ctx context.Context, t iot.TenantID, name iot.UserNa
 func codeID(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return "otp-" + hex.EncodeToString(sum[:])
-}
-
-func (u *Users) open(ctx context.Context, t iot.TenantID, user User, l Login) (string, Session, error) {
-	const op = fault.Op("access.Login")
-	p, err := u.principal(ctx, t, user)
-	if err != nil {
-		return "", Session{}, err
-	}
-	now := u.d.Clock.Now()
-	s := Session{ID: rand.Text(), User: user.Name, XSRF: rand.Text(), Created: now, Expires: now.Add(TokenLifetime)}
-	if err := u.d.Sessions.PutSession(ctx, t, s); err != nil {
-		return "", Session{}, sqlkit.Fault(op, err)
-	}
-	token, err := u.sign(t, s)
-	if err != nil {
-		return "", Session{}, fault.E(op, err)
-	}
-	p.Application, p.RemoteAddr = l.Application, l.RemoteAddr
-	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User login", Text: "User '" + string(p.User) + "' logged in"})
-	return token, s, nil
-}
-
-// Token checks a bearer token and returns the principal. The session must not have been ended.
-func (u *Users) Token(ctx context.Context, token string) (iot.Principal, error) {
-	const op = fault.Op("access.Token")
-	t, id, err := u.parse(token)
-	if err != nil {
-		return iot.Principal{}, errBadCredentials
-	}
-	key := u.credentialKey(t, "\x00token", token)
-	if p, ok := u.verified.GetIfPresent(key); ok {
-		return p, nil
-	}
-	s, err := u.d.Sessions.Session(ctx, t, id, u.d.Clock.Now())
-	if errors.Is(err, sql.ErrNoRows) || (err == nil && s.OneTime) {
-		return iot.Principal{}, errBadCredentials
-	}
-	if err != nil {
-		return iot.Principal{}, sqlkit.Fault(op, err)
-	}
-	user, err := u.d.Store.User(ctx, t, s.User)
-	if err != nil || !user.Enabled || u.d.Tenants.Active(ctx, t) != nil {
-		return iot.Principal{}, errBadCredentials
-	}
-	p, err := u.principal(ctx, t, user)
-	if err != nil {
-		return iot.Principal{}, err
-	}
-	p.TokenID, p.XSRF = s.ID, s.XSRF
-	u.verified.Set(key, p)
-	return p, nil
-}
-
-// Logout ends the session of the token that p came with.
-func (u *Users) Logout(ctx context.Context, p iot.Principal) error {
-	if p.TokenID == "" {
-		return nil
-	}
-	if err := u.d.Sessions.DeleteSessions(ctx, p.Tenant, p.User, p.TokenID, u.d.Clock.Now()); err != nil {
-		return sqlkit.Fault("access.Logout", err)
-	}
-	u.changed(p.Tenant, p.User)
-	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User logout", Text: "User '" + string(p.User) + "' logged out"})
-	return nil
-}
-
-// LogoutAll ends all sessions of the tenant.
-func (u *Users) LogoutAll(ctx context.Context, p iot.Principal) error {
-	if err := u.d.Policy.Check(ctx, p, UserAdmin, Admin, Object{}); err != nil {
-		return err
-	}
-	if err := u.d.Sessions.DeleteSessions(ctx, p.Tenant, "", "", u.d.Clock.Now()); err != nil {
-		return sqlkit.Fault("access.LogoutAll", err)
-	}
-	u.changed(p.Tenant, "")
-	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "UserAuthentication", Activity: "User logout", Text: "All sessions of the tenant were ended"})
-	return nil
 }

@@ -1,13 +1,17 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -15,7 +19,11 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 )
 
-const keyBits = 2048
+const (
+	keyBits   = 2048
+	maxToken  = 8 << 10     // ours have about 900 bytes
+	clockSkew = time.Minute // between nodes
+)
 
 // loadKey fetches the key that signs tokens, making it on the very first start.
 func loadKey(ctx context.Context, s SessionStore) (*rsa.PrivateKey, error) {
@@ -64,8 +72,8 @@ func (u *Users) sign(t iot.TenantID, s Session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	body, err := json.Marshal(claims{ID: s.ID, Issuer: string(t), Audience: string(t), Subject: s.User, Chain: s.ID,
-		Issued: s.Created.Unix(), NotSoon: s.Created.Unix(), Expires: s.Expires.Unix(), Tenant: t, XSRF: s.XSRF})
+	body, err := json.Marshal(claims{ID: s.ID, Issuer: string(t), Audience: string(t), Subject: s.User, Chain: s.Chain,
+		Issued: s.Created.Unix(), NotSoon: s.Created.Unix(), Expires: s.Expires.Unix(), TFA: s.TFA, Tenant: t, XSRF: s.XSRF})
 	if err != nil {
 		return "", err
 	}
@@ -76,24 +84,58 @@ func (u *Users) sign(t iot.TenantID, s Session) (string, error) {
 	return object.CompactSerialize()
 }
 
-// parse verifies a token's signature and times and returns its tenant and session. Only RS256 is accepted, so that neither "none"
-// nor a symmetric algorithm can be smuggled in.
-func (u *Users) parse(token string) (iot.TenantID, string, error) {
-	object, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
-	if err != nil {
-		return "", "", err
+// tokenHeader is the one header that our tokens have. Nothing else is read, so that no header can choose a key, a place to fetch one from, or
+// an algorithm.
+var tokenHeader = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "."
+
+var errToken = errors.New("not a token of this platform")
+
+// parse verifies a token's header, signature, form and times and returns its claims. trusted tells whether the signature was right, so that
+// the claims of a token that is refused say who it was for.
+func (u *Users) parse(token string) (c claims, trusted bool, err error) {
+	if len(token) > maxToken || !strings.HasPrefix(token, tokenHeader) {
+		return c, false, errToken
 	}
-	body, err := object.Verify(&u.key.PublicKey)
+	body, err := verifyRS256(token, &u.key.PublicKey)
 	if err != nil {
-		return "", "", err
+		return c, false, err
 	}
-	var c claims
-	if err := json.Unmarshal(body, &c); err != nil {
-		return "", "", err
+	if c, err = parseClaims(body); err != nil {
+		return c, false, err
 	}
 	now := u.d.Clock.Now()
-	if now.After(time.Unix(c.Expires, 0)) || now.Before(time.Unix(c.NotSoon, 0).Add(-time.Minute)) || c.ID == "" || !c.Tenant.Valid() {
-		return "", "", errors.New("the token is not valid at this time")
+	switch {
+	case c.ID == "" || c.Subject == "" || !c.Tenant.Valid() || c.Issuer != string(c.Tenant) || c.Audience != string(c.Tenant):
+		return c, true, errToken
+	case !now.Before(time.Unix(c.Expires, 0)) || now.Before(time.Unix(c.NotSoon, 0).Add(-clockSkew)):
+		return c, true, errors.New("the token is not valid at this time")
 	}
-	return c.Tenant, c.ID, nil
+	return c, true, nil
+}
+
+// verifyRS256 returns what an RS256 signature in compact form covers. Only RS256 is accepted, so that neither "none" nor a symmetric algorithm
+// can be smuggled in.
+func verifyRS256(token string, key *rsa.PublicKey) ([]byte, error) {
+	object, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return nil, err
+	}
+	return object.Verify(key)
+}
+
+// parseClaims reads exactly one object with exactly our members, each once.
+func parseClaims(body []byte) (c claims, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return c, errToken
+	}
+	again, err := json.Marshal(c)
+	if err != nil || !bytes.Equal(again, body) { // we sign what Marshal writes: another order, a repeated or missing member is not ours
+		return c, errToken
+	}
+	return c, nil
 }

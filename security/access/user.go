@@ -9,24 +9,53 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 )
 
+// Origin says which directory an account belongs to.
+type Origin string
+
+// The origins. Accounts of another origin than Local are managed there: their names, rights and passwords cannot be changed here.
+const (
+	Local  Origin = ""
+	OAuth2 Origin = "OAUTH2"
+	LDAP   Origin = "LDAP"
+)
+
 // User is an account of a tenant: a person, a device or another system.
 type User struct {
 	Name          iot.UserName `json:"name"`
 	DisplayName   string       `json:"displayName,omitempty"` // may be used to log in
 	FirstName     string       `json:"firstName,omitempty"`
 	LastName      string       `json:"lastName,omitempty"`
-	Email         string       `json:"email,omitempty"`
+	Email         string       `json:"email,omitempty"` // unique in the tenant, in any case
 	Phone         string       `json:"phone,omitempty"`
 	Enabled       bool         `json:"enabled"`
 	MustReset     bool         `json:"mustReset,omitempty"` // the password must be changed at the next login
 	Newsletter    bool         `json:"newsletter,omitempty"`
-	PasswordHash  string       `json:"passwordHash,omitempty"`
+	TFA           bool         `json:"tfa,omitempty"` // has an active second factor
+	Origin        Origin       `json:"origin,omitempty"`
+	Owner         iot.UserName `json:"owner,omitempty"`        // the user above this one
+	DelegatedBy   iot.UserName `json:"delegatedBy,omitempty"`  // whose users this one may manage as well
+	PasswordHash  string       `json:"passwordHash,omitempty"` // empty: no password opens the account
 	PasswordSince time.Time    `json:"passwordSince"`
+	Strength      Strength     `json:"strength,omitempty"`
+	OldHashes     []string     `json:"oldHashes,omitempty"` // of passwords used before, the newest first
 	Custom        iot.Doc      `json:"custom,omitempty"`
 	Roles         []string     `json:"roles,omitempty"`  // permissions held directly
 	Groups        []int64      `json:"groups,omitempty"` // ids of groups
 	Created       time.Time    `json:"created"`
 	Changed       time.Time    `json:"-"`
+	Subusers      int          `json:"-"` // how many stand directly below, where that was asked for
+}
+
+// Machine reports whether the account is of a device or of the platform, not of a person: its password was made by us and hashed fast.
+// Machines never change passwords, have no second factor, and are not locked out.
+func (u User) Machine() bool {
+	return u.Name.IsDevice() || strings.HasPrefix(u.PasswordHash, fastPrefix)
+}
+
+// machineName reports whether a name looks like one of a machine, so that an account that does not exist takes as long to refuse as one
+// that does.
+func machineName(n iot.UserName) bool {
+	return n.IsDevice() || strings.HasPrefix(string(n), "service_") || strings.HasPrefix(string(n), "servicebootstrap_") || n == "devicebootstrap"
 }
 
 // Group is a global role: a named set of permissions.
@@ -41,9 +70,7 @@ type Group struct {
 
 const (
 	maxUserName  = 1000
-	minPassword  = 8
-	maxPassword  = 32
-	passwordSign = "`~!@#$%^&*()_|+-=?;:'\",.<>{}[]\\/"
+	maxUserField = 1000
 )
 
 // validUserName enforces what the API says of user names.
@@ -60,31 +87,11 @@ func validUserName(n iot.UserName) error {
 	return nil
 }
 
-// validPassword enforces the password policy: 8 to 32 characters of Latin-1 with an upper-case and a lower-case letter, a digit and a sign.
-func validPassword(pw string) error {
-	const op = fault.Op("access.validPassword")
-	var upper, lower, digit, sign bool
-	n := 0
-	for _, r := range pw {
-		n++
-		switch {
-		case r > 0xFF:
-			return fault.E(op, fault.Invalid, "the password must only contain Latin-1 characters")
-		case r >= 'A' && r <= 'Z':
-			upper = true
-		case r >= 'a' && r <= 'z':
-			lower = true
-		case r >= '0' && r <= '9':
-			digit = true
-		case strings.ContainsRune(passwordSign, r):
-			sign = true
-		}
-	}
-	if n < minPassword || n > maxPassword {
-		return fault.Errorf(op, fault.Invalid, "the password must have between %d and %d characters", minPassword, maxPassword)
-	}
-	if !upper || !lower || !digit || !sign {
-		return fault.E(op, fault.Invalid, "the password must contain an upper-case and a lower-case letter, a digit and a sign such as - or !")
+// validEmail accepts what a mail server may: one at sign with something on either side, and nothing that could end a header or a list.
+func validEmail(s string) error {
+	at := strings.LastIndexByte(s, '@')
+	if s != "" && (at < 1 || at == len(s)-1 || len(s) > 254 || strings.ContainsAny(s, " \t\r\n,;<>\"")) {
+		return fault.E(fault.Op("access.validEmail"), fault.Invalid, "the e-mail address is not valid")
 	}
 	return nil
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -31,10 +34,22 @@ type Tenants interface {
 	Active(ctx context.Context, t iot.TenantID) error
 }
 
-// Deps is what Users needs.
+// Mailer sends messages to people. It returns when the message was handed over or could not be.
+type Mailer interface {
+	Send(ctx context.Context, to, subject, text string) error
+}
+
+// Vault keeps secrets that must be read again, for their owner; kit/secret has one.
+type Vault interface {
+	Seal(plain []byte, owner ...string) string
+	Open(sealed string, owner ...string) ([]byte, error)
+}
+
+// Deps is what Users needs. What is said to be optional switches something off if it is missing.
 type Deps struct {
 	Store    Store
 	Sessions SessionStore
+	Grants   GrantStore // optional: without it nobody has rights on single objects
 	Tenants  Tenants
 	Audit    Auditor
 	Bus      *bus.Bus
@@ -43,51 +58,113 @@ type Deps struct {
 	FirstAdmin iot.UserName
 	Clock      clock.Clock
 	Log        *slog.Logger
+
+	// Option reads an option of a tenant. Optional: without it every setting has its default.
+	Option func(ctx context.Context, t iot.TenantID, category, key string) (string, bool)
+	// Owns reports whether a user owns managed objects. Optional: without it nobody does.
+	Owns func(ctx context.Context, t iot.TenantID, name iot.UserName) (bool, error)
+	// Vault keeps the secrets of second factors. Optional: without it there are none.
+	Vault Vault
+	// Mail sends what resets passwords. Optional: without it only administrators reset passwords.
+	Mail Mailer
+	// ResetLink is where the person who got a message goes with its token. It must not depend on what a request says. Needed with Mail.
+	ResetLink func(t iot.TenantID, email, token string) string
+	// Directories are asked, in order, about the passwords of people who have no account here or one that belongs to a directory.
+	Directories []Directory
+	// Providers are the kinds of login options beside the two that are built in, by their type in upper case.
+	Providers map[string]Provider
 }
 
 // Users is the directory of all realms and the only way in: every login ends here in an iot.Principal.
 // It is safe for concurrent use.
 type Users struct {
-	d   Deps
-	key *rsa.PrivateKey
+	d     Deps
+	key   *rsa.PrivateKey
+	reset [32]byte // signs the tokens that reset passwords
 
-	verified *otter.Cache[[32]byte, iot.Principal] // credentials that were right a moment ago
-	cacheKey [32]byte                              // so that the cache holds no guessable hash of a password
-	failures *otter.Cache[string, *throttle]
-	dummy    func() string // a hash that costs as much to check as a real one, for users that do not exist
-	stop     func()
+	verified   *otter.Cache[[32]byte, proof] // credentials that were right a moment ago
+	generation atomic.Uint64                 // counts what ends that
+	cacheKey   [32]byte                      // so that the cache holds no guessable hash of a password
+	guard      *guard
+	ghosts     *otter.Cache[string, *window] // failed logins of names that do not exist
+	gate       *gate
+	tally      *tally
+	mails      *mailQueue
+	dummies    func() [2]string // hashes that cost as much to check as real ones, for users that do not exist
+	stop       func()
+	// stopObjects ends that rights on objects go with them; nil without Grants.
+	stopObjects func()
+
+	mu     sync.Mutex // guards logins
+	logins map[iot.TenantID][]LoginOption
 }
 
 const (
 	verifiedSize = 20_000
 	verifiedTTL  = time.Minute
-	failuresSize = 50_000
 )
 
 // New makes the directory and fetches or makes the key that signs tokens.
 func New(ctx context.Context, d Deps) (*Users, error) {
-	u := &Users{d: d, dummy: sync.OnceValue(func() string { return hashPassword(rand.Text()) })}
-	if _, err := rand.Read(u.cacheKey[:]); err != nil {
-		return nil, err
-	}
-	u.verified = otter.Must(&otter.Options[[32]byte, iot.Principal]{MaximumSize: verifiedSize, ExpiryCalculator: otter.ExpiryWriting[[32]byte, iot.Principal](verifiedTTL)})
-	u.failures = otter.Must(&otter.Options[string, *throttle]{MaximumSize: failuresSize, ExpiryCalculator: otter.ExpiryWriting[string, *throttle](throttleWindow)})
+	u := &Users{d: d, guard: newGuard(), gate: newGate(), tally: newTally(d.Audit), logins: map[iot.TenantID][]LoginOption{},
+		dummies: sync.OnceValue(func() [2]string { return [2]string{hashPassword(rand.Text()), hashSecret(rand.Text())} })}
+	_, _ = rand.Read(u.cacheKey[:]) // never fails, see crypto/rand
+	u.verified = otter.Must(&otter.Options[[32]byte, proof]{MaximumSize: verifiedSize, ExpiryCalculator: otter.ExpiryWriting[[32]byte, proof](verifiedTTL)})
+	u.ghosts = otter.Must(&otter.Options[string, *window]{MaximumSize: failuresSize, ExpiryCalculator: otter.ExpiryWriting[string, *window](knownTTL)})
 	var err error
 	if u.key, err = loadKey(ctx, d.Sessions); err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
-	// A changed user, group or session on any node ends what this node remembers of it. Changes are rare, so everything goes.
-	u.stop, err = d.Bus.Subscribe(bus.All("access"), func(iot.TenantID, string, []byte) { u.verified.InvalidateAll() })
-	return u, err
+	u.reset = sha256.Sum256(append([]byte("isobar: tokens that reset passwords\x00"), x509.MarshalPKCS1PrivateKey(u.key)...))
+	// A changed user, group, session or login option on any node ends what this node remembers of it. Changes are rare, so everything goes.
+	if u.stop, err = d.Bus.Subscribe(bus.All("access"), func(t iot.TenantID, _ string, _ []byte) { u.forget(t) }); err != nil {
+		return nil, err
+	}
+	if d.Grants != nil {
+		if u.stopObjects, err = u.forgetObjects(); err != nil {
+			u.stop()
+			return nil, err
+		}
+	}
+	if d.Mail != nil {
+		u.mails = newMailQueue(u)
+	}
+	return u, nil
 }
 
-// Close ends the subscription to changes.
-func (u *Users) Close() { u.stop() }
+// Close ends the subscription to changes, sends what mail is waiting and writes what audit was held back.
+func (u *Users) Close() {
+	u.stop()
+	if u.stopObjects != nil {
+		u.stopObjects()
+	}
+	if u.mails != nil {
+		u.mails.close()
+	}
+	u.tally.close()
+}
+
+// dummy returns a hash that no password fits.
+func (u *Users) dummy(fast bool) string {
+	if fast {
+		return u.dummies()[1]
+	}
+	return u.dummies()[0]
+}
+
+// forget ends what this node remembers.
+func (u *Users) forget(t iot.TenantID) {
+	u.mu.Lock()
+	delete(u.logins, t)
+	u.mu.Unlock()
+	u.generation.Add(1)
+	u.verified.InvalidateAll()
+}
 
 // changed makes every node forget what it remembers of the tenant's users, and look again at who is connected: one user, or all if name is
 // empty.
 func (u *Users) changed(t iot.TenantID, name iot.UserName) {
-	u.verified.InvalidateAll()
+	u.forget(t)
 	u.d.Bus.Publish(bus.Subject(t, "access"), []byte(name))
 }
 
@@ -113,28 +190,62 @@ func (u *Users) revision(p iot.Principal) sqlkit.Revision {
 	return sqlkit.Revision{At: u.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}
 }
 
+// FirstAdmin is the administrator that a realm is born with.
+type FirstAdmin struct {
+	Name     iot.UserName
+	Email    string
+	Password string // empty: none opens the account until one is set, by mail or with a one-time code
+	// MustChange makes the administrator choose another password at the first login.
+	MustChange bool
+}
+
 // Bootstrap gives a new realm its built-in groups and its administrator. It returns true if it did, false if the realm has them already.
 func (u *Users) Bootstrap(ctx context.Context, t iot.TenantID, admin iot.UserName, password string) (bool, error) {
+	return u.Found(ctx, t, FirstAdmin{Name: admin, Password: password})
+}
+
+// Found gives a new realm its built-in groups and its administrator, once: it returns false, and changes nothing, if the realm has groups
+// already. It acts for the platform.
+func (u *Users) Found(ctx context.Context, t iot.TenantID, a FirstAdmin) (bool, error) {
+	const op = fault.Op("access.Found")
 	groups, err := u.d.Store.Groups(ctx, t)
 	if err != nil {
-		return false, sqlkit.Fault("access.Bootstrap", err)
+		return false, sqlkit.Fault(op, err)
 	}
 	if len(groups) > 0 {
-		return false, nil
+		return false, sqlkit.Fault(op, u.furnish(ctx, t)) // a realm of before there were inventory roles
+	}
+	for _, err := range []error{validUserName(a.Name), validEmail(a.Email)} {
+		if err != nil {
+			return false, err
+		}
 	}
 	p := iot.System(t)
 	rev := u.revision(p)
 	for _, g := range builtinGroups() {
 		if err := u.d.Store.PutGroup(ctx, t, g, true, rev); err != nil {
-			return false, sqlkit.Fault("access.Bootstrap", err)
+			return false, sqlkit.Fault(op, err)
 		}
 	}
+	if err := u.furnish(ctx, t); err != nil {
+		return false, sqlkit.Fault(op, err)
+	}
 	now := u.d.Clock.Now()
-	user := User{Name: admin, Enabled: true, PasswordHash: hashPassword(password), PasswordSince: now, Created: now, Groups: []int64{1, 2, 5}}
+	user := User{Name: a.Name, Email: a.Email, Enabled: true, PasswordSince: now, Created: now, Groups: []int64{1, 2, 5}, MustReset: a.MustChange || a.Password == ""}
+	if a.Password != "" {
+		if user.PasswordHash, err = u.hash(ctx, a.Password); err != nil {
+			return false, err
+		}
+		user.Strength = PasswordPolicy{GreenLength: minPassword}.Strength(a.Password)
+	}
 	if t == iot.Management {
 		user.Roles = []string{"ROLE_TENANT_MANAGEMENT_CREATE", "ROLE_TENANT_MANAGEMENT_UPDATE"}
 	}
-	return true, sqlkit.Fault("access.Bootstrap", u.d.Store.PutUser(ctx, t, user, true, rev))
+	if err := u.d.Store.PutUser(ctx, t, user, true, rev); err != nil {
+		return false, sqlkit.Fault(op, err)
+	}
+	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: "User created", Text: "The first administrator '" + string(a.Name) + "' was created"})
+	return true, nil
 }
 
 // EnsureSystemUser creates an account for a fixed purpose, such as the one with which devices ask for credentials, or sets its password.

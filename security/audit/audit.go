@@ -2,20 +2,26 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
 // Query selects records, newest first unless Ascending.
 type Query struct {
 	Source      iot.ID
+	Sources     []iot.ID // about one of these; nil: no condition
 	Type        string
 	User        string
 	Application string
@@ -25,14 +31,28 @@ type Query struct {
 	Limit       int
 }
 
-// Store keeps audit records. It has no way to change or delete one. Safe for concurrent use.
+// Store keeps the chains. It has no way to change or delete a record, only to empty old ones. Safe for concurrent use.
 type Store interface {
-	// Append makes the records durable.
-	Append(ctx context.Context, t iot.TenantID, records []iot.AuditRecord) error
+	// Append adds records to the end of a tenant's chain and makes them durable, all or none. It returns the head that it found and the signed
+	// one that it left. Appends to one tenant take turns, across nodes.
+	Append(ctx context.Context, t iot.TenantID, drafts []Draft, at time.Time) (before, after Head, err error)
+	// Get returns a record; a stub is NotFound.
 	Get(ctx context.Context, t iot.TenantID, id iot.ID) (iot.AuditRecord, error)
-	// List returns a page and the number of all that match.
+	// List returns a page and the number of all that match. Stubs match nothing.
 	List(ctx context.Context, t iot.TenantID, q Query) ([]iot.AuditRecord, int, error)
-	NextID(ctx context.Context, t iot.TenantID) (iot.ID, error)
+	// Redact empties at most limit records whose Time is before a time, and returns how many. What stays is a signed stub.
+	Redact(ctx context.Context, t iot.TenantID, before time.Time, limit int) (int, error)
+	// Adopt moves at most limit records that were written before there was a chain to the ends of the chains, in the order of their ids, and
+	// returns how many.
+	Adopt(ctx context.Context, limit int, at time.Time) (int, error)
+	// Heads returns the heads of all tenants.
+	Heads(ctx context.Context) ([]Head, error)
+	// HashOf returns the hash of a record; ok is false if there is none.
+	HashOf(ctx context.Context, t iot.TenantID, seq uint64) (h Hash, ok bool, err error)
+	// Witness returns what is remembered of a checkpoint file.
+	Witness(ctx context.Context, file Hash) (w Witness, ok bool, err error)
+	// PutWitness remembers a checkpoint file, unless more of it is known already.
+	PutWitness(ctx context.Context, w Witness) error
 }
 
 // Deps is what Log needs.
@@ -42,33 +62,93 @@ type Deps struct {
 	Clock  clock.Clock
 	Log    *slog.Logger
 	Reg    prometheus.Registerer
+
+	Signer *Signer
+	Trail  string // the checkpoint file; empty: none
+	Keys   Keys   // of other nodes and of predecessors
+	Shared bool   // other nodes may write to the same store, with keys that are not in Keys
 }
 
 // Log is the face of the audit. It is safe for concurrent use.
 type Log struct {
-	d    Deps
-	lost prometheus.Counter
+	d      Deps
+	lost   prometheus.Counter
+	damage prometheus.Counter
+	lanes  lanes
+	marks  marks
+	trail  *Trail // nil: none
+
+	stop chan struct{} // closed by Close
+	wg   sync.WaitGroup
+	once sync.Once
 }
 
-// New returns the face.
-func New(d Deps) *Log {
-	l := &Log{d: d, lost: prometheus.NewCounter(prometheus.CounterOpts{Name: "isobar_audit_lost_records_total", Help: "Audit records that could not be written."})}
-	if d.Reg != nil {
-		d.Reg.MustRegister(l.lost)
+// adoptBatch records get into the chain by one transaction.
+const adoptBatch = 500
+
+// New starts the log: it opens the checkpoint file, brings records from before the chain into it, and notes in the file where every chain ends.
+func New(ctx context.Context, d Deps) (*Log, error) {
+	l := &Log{d: d, stop: make(chan struct{}),
+		lost:   prometheus.NewCounter(prometheus.CounterOpts{Name: "isobar_audit_lost_records_total", Help: "Audit records that could not be written."}),
+		damage: prometheus.NewCounter(prometheus.CounterOpts{Name: "isobar_audit_damage_total", Help: "Times that the audit was found changed from outside."})}
+	l.lanes.init()
+	l.marks.m = map[iot.TenantID]mark{}
+	keys := Keys{}
+	for id, k := range d.Keys {
+		keys[id] = k
 	}
-	return l
+	if err := keys.Add(d.Signer.Public()); err != nil {
+		return nil, err
+	}
+	l.d.Keys = keys
+	if d.Reg != nil {
+		d.Reg.MustRegister(l.lost, l.damage)
+	}
+	found, err := l.openTrail(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("audit checkpoints: %w", err)
+	}
+	for {
+		n, err := d.Store.Adopt(ctx, adoptBatch, d.Clock.Now())
+		if err != nil {
+			return nil, fmt.Errorf("bring audit records into the chain: %w", err)
+		}
+		if n == 0 {
+			break
+		}
+		d.Log.Info("audit records from before the chain are in it now", "records", n)
+	}
+	if err := l.resume(ctx, found); err != nil {
+		return nil, err
+	}
+	l.wg.Go(l.tick)
+	return l, nil
+}
+
+// Close writes what waits, notes in the checkpoint file where every chain ends, and refuses further records.
+func (l *Log) Close() error {
+	l.once.Do(func() {
+		l.lanes.close()
+		close(l.stop)
+		l.wg.Wait()
+		l.Checkpoint(context.Background())
+	})
+	if l.trail == nil {
+		return nil
+	}
+	return l.trail.Close()
 }
 
 // Record writes a record for something that p did. It does not fail the caller: a record that cannot be written is logged and counted.
-// It implements access.Auditor.
+// It returns when the record is durable. It implements access.Auditor.
 func (l *Log) Record(ctx context.Context, p iot.Principal, r iot.AuditRecord) {
-	if _, err := l.write(context.WithoutCancel(ctx), p, r); err != nil {
+	if _, err := l.write(p, r); err != nil {
 		l.lost.Inc()
 		l.d.Log.Error("audit record lost", "tenant", p.Tenant, "user", p.User, "activity", r.Activity, "err", err)
 	}
 }
 
-func (l *Log) write(ctx context.Context, p iot.Principal, r iot.AuditRecord) (iot.AuditRecord, error) {
+func (l *Log) write(p iot.Principal, r iot.AuditRecord) (iot.AuditRecord, error) {
 	now := l.d.Clock.Now().Truncate(time.Millisecond)
 	r.CreationTime = now
 	if r.Time.IsZero() {
@@ -83,13 +163,22 @@ func (l *Log) write(ctx context.Context, p iot.Principal, r iot.AuditRecord) (io
 	if r.Severity == "" {
 		r.Severity = "INFORMATION"
 	}
-	id, err := l.d.Store.NextID(ctx, p.Tenant)
+	draft, err := NewDraft(r)
 	if err != nil {
-		return r, err
+		return r, fault.E(fault.Op("audit.Record"), fault.Invalid, err)
 	}
-	r.ID = id
-	return r, l.d.Store.Append(ctx, p.Tenant, []iot.AuditRecord{r})
+	r.ID, err = l.append(p.Tenant, draft)
+	return r, err
 }
+
+// Limits of a record that comes over the API, in characters and entries.
+const (
+	maxType     = 256
+	maxActivity = 1024
+	maxText     = 16 << 10
+	maxName     = 1024
+	maxChanges  = 1000
+)
 
 // Create writes a record that an application or agent reports. owner is the owner of the record's source, empty without source.
 func (l *Log) Create(ctx context.Context, p iot.Principal, r iot.AuditRecord, owner iot.UserName) (iot.AuditRecord, error) {
@@ -97,15 +186,38 @@ func (l *Log) Create(ctx context.Context, p iot.Principal, r iot.AuditRecord, ow
 	if err := l.d.Policy.Check(ctx, p, access.Audit, access.Admin, access.Object{ID: r.Source, Owner: owner}); err != nil {
 		return r, err
 	}
-	switch {
-	case r.Type == "" || r.Activity == "" || r.Text == "" || r.Time.IsZero():
-		return r, fault.E(op, fault.Invalid, "Following mandatory fields should be included: type, activity, text, time")
+	if err := validate(op, &r); err != nil {
+		return r, err
 	}
-	r, err := l.write(ctx, p, r)
+	r, err := l.write(p, r)
 	if err != nil {
 		return r, fault.E(op, err)
 	}
 	return r, nil
+}
+
+// validate refuses what makes no sense as a record and what is too large.
+func validate(op fault.Op, r *iot.AuditRecord) error {
+	if r.Type == "" || r.Activity == "" || r.Text == "" || r.Time.IsZero() {
+		return fault.E(op, fault.Invalid, "Following mandatory fields should be included: type, activity, text, time")
+	}
+	switch r.Severity = strings.ToUpper(r.Severity); r.Severity {
+	case "", "CRITICAL", "MAJOR", "MINOR", "WARNING", "INFORMATION":
+	default:
+		return fault.Errorf(op, fault.Invalid, "the severity %.40q is none of CRITICAL, MAJOR, MINOR, WARNING, INFORMATION", r.Severity)
+	}
+	for _, f := range [...]struct {
+		name, value string
+		max         int
+	}{{"type", r.Type, maxType}, {"activity", r.Activity, maxActivity}, {"text", r.Text, maxText}, {"user", string(r.User), maxName}, {"application", r.Application, maxName}} {
+		if len(f.value) > f.max && utf8.RuneCountInString(f.value) > f.max {
+			return fault.E(op, fault.Invalid, fault.Subject(f.name), fmt.Sprintf("%s has more than %d characters", f.name, f.max))
+		}
+	}
+	if len(r.Changes) > maxChanges {
+		return fault.E(op, fault.Invalid, fault.Subject("changes"), fmt.Sprintf("changes has more than %d entries", maxChanges))
+	}
+	return nil
 }
 
 // Get returns one record.
@@ -113,7 +225,8 @@ func (l *Log) Get(ctx context.Context, p iot.Principal, id iot.ID) (iot.AuditRec
 	if err := l.d.Policy.Check(ctx, p, access.Audit, access.Read, access.Object{}); err != nil {
 		return iot.AuditRecord{}, err
 	}
-	return l.d.Store.Get(ctx, p.Tenant, id)
+	r, err := l.d.Store.Get(ctx, p.Tenant, id)
+	return r, sqlkit.Fault("audit.Get", err)
 }
 
 // List returns a page of records and the number of all that match.
@@ -123,7 +236,37 @@ func (l *Log) List(ctx context.Context, p iot.Principal, q Query) ([]iot.AuditRe
 	}
 	records, n, err := l.d.Store.List(ctx, p.Tenant, q)
 	if err != nil {
-		return nil, 0, fault.E(fault.Op("audit.List"), err)
+		return nil, 0, sqlkit.Fault("audit.List", err)
 	}
 	return records, n, nil
+}
+
+// redactBatch records are emptied by one transaction.
+const redactBatch = 200
+
+// Forget empties the records of a tenant whose Time is before a time, for the retention rules of the platform, and returns how many. Their number
+// and hash stay, so that the chain still verifies, and a record says what was done, also when not all of it could be.
+func (l *Log) Forget(ctx context.Context, t iot.TenantID, before time.Time) (int, error) {
+	const op = fault.Op("audit.Forget")
+	total := 0
+	var failed error
+	for {
+		n, err := l.d.Store.Redact(ctx, t, before, redactBatch)
+		total += n
+		if err != nil {
+			failed = sqlkit.Fault(op, err)
+		}
+		if err != nil || n < redactBatch {
+			break
+		}
+	}
+	if total == 0 {
+		return 0, failed
+	}
+	_, err := l.write(iot.System(t), iot.AuditRecord{Type: "Audit", Activity: "Audit records removed",
+		Text: fmt.Sprintf("%d audit records from before %s were removed by retention", total, iot.FormatTime(before))})
+	if failed == nil && err != nil {
+		failed = fault.E(op, err)
+	}
+	return total, failed
 }

@@ -20,9 +20,12 @@ var dist embed.FS
 // Home is the context path of the application that the root of the server leads to.
 const Home = "isobar"
 
-// csp allows scripts and connections to our own origin only. Styles may be inline: the component library sets positions that way.
-const csp = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; font-src 'self' data:; " +
+// csp allows scripts and connections, WebSockets included, to our own origin only. Styles may be inline: the component library sets positions that way.
+const csp = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; " +
 	"object-src 'none'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
+
+// permissions are the abilities of browsers that no application of ours uses, and so no script that got in may.
+const permissions = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(self), serial=(), usb=()"
 
 // Server serves the embedded applications. It is safe for concurrent use.
 type Server struct {
@@ -97,6 +100,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", permissions)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET is possible here", http.StatusMethodNotAllowed)

@@ -134,20 +134,23 @@ func (s *Server) authorize(ctx context.Context, p iot.Principal, c channel) (byO
 	if err == nil || c.id == 0 {
 		return false, err
 	}
-	return true, s.mayHear(ctx, p, c.kind, c.id)
+	return true, s.mayListen(ctx, p, c.kind, c.id)
 }
 
-// mayHear decides about messages of one source.
-func (s *Server) mayHear(ctx context.Context, p iot.Principal, k iot.Kind, id iot.ID) error {
-	if k != iot.KindManagedObject {
-		_, err := s.d.Registry.Check(ctx, p, id, family(k), access.Read)
+// mayListen decides whether p may hear anything about a source at all; each message is decided about for itself.
+func (s *Server) mayListen(ctx context.Context, p iot.Principal, k iot.Kind, id iot.ID) error {
+	src, err := s.d.Registry.Check(ctx, p, id, family(k), access.Read)
+	if !fault.Is(err, fault.Denied) || len(p.Grants) == 0 {
 		return err
 	}
-	src, err := s.d.Registry.Source(ctx, p.Tenant, id)
-	if err != nil {
+	o, lost := s.d.Registry.Subject(ctx, p, src, family(k))
+	if lost != nil {
+		return lost
+	}
+	if names, _ := s.d.Policy.Covered(p, family(k), o); len(names) == 0 {
 		return err
 	}
-	return s.d.Policy.Check(ctx, p, access.ManagedObject, access.Read, src.Access())
+	return nil
 }
 
 // name returns the name of a source, empty if there is none.

@@ -11,6 +11,7 @@ import (
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
 )
 
@@ -21,6 +22,8 @@ type fact struct {
 	action iot.Action
 	source iot.ID // whose channel it comes on
 	id     string // of the document
+	// fragments are those of the document, which grants must cover; not called for an object itself.
+	fragments func() []string
 	// render appends the representation of the document; not called for what was deleted.
 	render func(b []byte, base string) []byte
 }
@@ -66,7 +69,7 @@ func (s *Server) object(t iot.TenantID, subject string, data []byte) {
 	if !s.wanted(t, iot.KindManagedObject, subject) || !s.decode(t, subject, data, &c) {
 		return
 	}
-	s.deliver(&fact{t, iot.KindManagedObject, c.Action, c.Object.ID, c.Object.ID.String(), func(b []byte, base string) []byte {
+	s.deliver(&fact{t, iot.KindManagedObject, c.Action, c.Object.ID, c.Object.ID.String(), nil, func(b []byte, base string) []byte {
 		return c8yrest.AppendManagedObject(b, base, c.Object)
 	}})
 }
@@ -76,7 +79,7 @@ func (s *Server) event(t iot.TenantID, subject string, data []byte) {
 	if !s.wanted(t, iot.KindEvent, subject) || !s.decode(t, subject, data, &c) {
 		return
 	}
-	s.deliver(&fact{t, iot.KindEvent, c.Action, c.Event.Source, c.Event.ID.String(), func(b []byte, base string) []byte {
+	s.deliver(&fact{t, iot.KindEvent, c.Action, c.Event.Source, c.Event.ID.String(), names(c.Event.Fragments), func(b []byte, base string) []byte {
 		return c8yrest.AppendEvent(b, base, &c.Event, s.name(t, c.Event.Source))
 	}})
 }
@@ -86,7 +89,7 @@ func (s *Server) alarm(t iot.TenantID, subject string, data []byte) {
 	if !s.wanted(t, iot.KindAlarm, subject) || !s.decode(t, subject, data, &c) {
 		return
 	}
-	s.deliver(&fact{t, iot.KindAlarm, c.Action, c.Alarm.Source, c.Alarm.ID.String(), func(b []byte, base string) []byte {
+	s.deliver(&fact{t, iot.KindAlarm, c.Action, c.Alarm.Source, c.Alarm.ID.String(), names(c.Alarm.Fragments), func(b []byte, base string) []byte {
 		return c8yrest.AppendAlarm(b, base, &c.Alarm, s.name(t, c.Alarm.Source))
 	}})
 }
@@ -105,7 +108,7 @@ func (s *Server) measurements(t iot.TenantID, subject string, data []byte) {
 		if !s.index.concerns(t, iot.KindMeasurement, m.Source) {
 			continue
 		}
-		s.deliver(&fact{t, iot.KindMeasurement, batch.Action, m.Source, m.ID().String(), func(b []byte, base string) []byte {
+		s.deliver(&fact{t, iot.KindMeasurement, batch.Action, m.Source, m.ID().String(), m.Fragments, func(b []byte, base string) []byte {
 			return c8yrest.AppendMeasurement(b, base, m)
 		}})
 	}
@@ -121,7 +124,7 @@ func (s *Server) operation(t iot.TenantID, subject string, data []byte) {
 		return
 	}
 	op := &c.Operation
-	f := fact{t, iot.KindOperation, c.Action, op.Device, op.ID.String(), func(b []byte, base string) []byte {
+	f := fact{t, iot.KindOperation, c.Action, op.Device, op.ID.String(), names(op.Fragments), func(b []byte, base string) []byte {
 		return c8yrest.AppendOperation(b, base, op, s.name(t, op.Device), "")
 	}}
 	s.deliver(&f)
@@ -135,6 +138,8 @@ func (s *Server) operation(t iot.TenantID, subject string, data []byte) {
 		s.deliver(&f)
 	}
 }
+
+func names(d iot.Doc) func() []string { return func() []string { return access.CustomFragments(d) } }
 
 // deliver queues a fact for everybody who listens. Its JSON is made once per base URL.
 func (s *Server) deliver(f *fact) {
@@ -171,10 +176,14 @@ func (f *fact) encode(base string) []byte {
 	return append(b, '}')
 }
 
-// mayHearNow decides about a message to somebody who subscribed by ownership. That a thing is gone may be told: it has no owner any more.
+// mayHearNow decides about a message to somebody who subscribed for the sake of the object. That a thing is gone may be told: it has no owner any more.
 func (s *Server) mayHearNow(to *session, f *fact) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, lookupTimeout)
 	defer cancel()
-	err := s.mayHear(ctx, to.who, f.kind, f.source)
+	var fragments []string
+	if len(to.who.Grants) > 0 && f.fragments != nil {
+		fragments = f.fragments()
+	}
+	_, err := s.d.Registry.Check(ctx, to.who, f.source, family(f.kind), access.Read, fragments...)
 	return err == nil || (f.action == iot.Deleted && fault.Is(err, fault.NotFound))
 }

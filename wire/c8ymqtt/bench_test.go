@@ -72,7 +72,7 @@ func newBench(t testing.TB, store series.Store) *bench {
 	b.tenants = must(tenancy.New(tenancy.Deps{Store: must(tenancysql.New(ctx, b.db))(t), Policy: policy, Audit: silent{}, Bus: b.bus, Clock: b.clock, Log: log}))(t)
 	t.Cleanup(b.tenants.Close)
 	accounts := must(accesssql.New(ctx, b.db))(t)
-	b.users = must(access.New(ctx, access.Deps{Store: accounts, Sessions: accounts, Tenants: b.tenants, Audit: silent{}, Bus: b.bus, Policy: policy, Clock: b.clock, Log: log}))(t)
+	b.users = must(access.New(ctx, access.Deps{Store: accounts, Sessions: accounts, Grants: accounts, Tenants: b.tenants, Audit: silent{}, Bus: b.bus, Policy: policy, Clock: b.clock, Log: log}))(t)
 	t.Cleanup(b.users.Close)
 	b.registry = must(registry.NewRegistry(registry.Deps{Store: must(registrysql.New(ctx, b.db))(t), Policy: policy, Audit: silent{}, Bus: b.bus, Clock: b.clock, Log: log}))(t)
 	t.Cleanup(b.registry.Close)

@@ -123,7 +123,7 @@ func (h *handler) jsonMeasurement(d iot.Doc) (*iot.Measurement, error) {
 	if ms.Time.IsZero() {
 		ms.Time = h.g.Clock.Now().Truncate(time.Millisecond)
 	}
-	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin); err != nil {
+	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin, access.MeasuredNames(h.p, &ms)...); err != nil {
 		return nil, err
 	}
 	ms.Source = t.id
@@ -232,7 +232,7 @@ func (h *handler) jsonAlarm(d iot.Doc) error {
 	if a.Time.IsZero() {
 		a.Time = h.g.Clock.Now().Truncate(time.Millisecond)
 	}
-	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Alarm, access.Admin); err != nil {
+	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Alarm, access.Admin, access.Names(h.p, a.Fragments)...); err != nil {
 		return err
 	}
 	a.Source = t.id

@@ -77,7 +77,7 @@ func (h *handler) measure(mode iot.ProcessingMode, child string, m *iot.Measurem
 		done(err)
 		return
 	}
-	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin); err != nil {
+	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin, access.MeasuredNames(h.p, m)...); err != nil {
 		done(err)
 		return
 	}

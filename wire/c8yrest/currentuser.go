@@ -49,7 +49,7 @@ func updateCurrentUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	patch, err := c.userPatch(d.Without("enabled"))
+	patch, err := c.userPatch(d.Without("enabled", "shouldResetPassword"))
 	if err != nil {
 		return err
 	}
@@ -62,4 +62,27 @@ func updateCurrentUser(c *call) error {
 		return err
 	}
 	return c.stored(http.StatusOK, c.currentUserType(), "", func() ([]byte, error) { return c.currentUserBody(u, groups), nil })
+}
+
+// updatePhone is c8y: how a login form stores the number of who has none.
+func updatePhone(c *call) error {
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	phone, ok := d.Text("phone")
+	if !ok {
+		return missing("phone")
+	}
+	u, err := c.s.Users.Update(c.ctx, c.p, c.p.User, access.UserPatch{Phone: &phone})
+	if err != nil {
+		return err
+	}
+	return c.stored(http.StatusOK, "currentUserPhone", "", func() ([]byte, error) {
+		var o object
+		o.open()
+		o.text("phone", u.Phone)
+		o.close()
+		return o.b, nil
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/security/access"
 )
 
 // infoURL is where the documentation of errors lies. c8y: constant in practice.
@@ -21,6 +22,9 @@ func (c *call) fail(err error) {
 	h := c.w.Header()
 	if kind == fault.Unauthenticated {
 		h.Set("WWW-Authenticate", challenge(c.r))
+	}
+	if token := access.ResetToken(err); token != "" {
+		h.Set("passwordresettoken", token)
 	}
 	if d := fault.RetryAfter(err); d > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(d.Seconds()+0.999)))

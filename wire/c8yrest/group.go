@@ -118,6 +118,11 @@ func putGroup(c *call) error {
 	if g, err = c.s.Users.PutGroup(c.ctx, c.p, g); err != nil {
 		return err
 	}
+	if c.flag("forceLogout", false) {
+		if err := c.s.Users.LogoutGroup(c.ctx, c.p, g.ID); err != nil {
+			return err
+		}
+	}
 	status, location := http.StatusOK, ""
 	if create {
 		status, location = http.StatusCreated, c.groupURL(g.ID)
@@ -133,6 +138,11 @@ func deleteGroup(c *call) error {
 	g, err := c.groupOf()
 	if err != nil {
 		return err
+	}
+	if c.flag("forceLogout", false) {
+		if err := c.s.Users.LogoutGroup(c.ctx, c.p, g.ID); err != nil {
+			return err
+		}
 	}
 	if err := c.s.Users.DeleteGroup(c.ctx, c.p, g.ID); err != nil {
 		return err

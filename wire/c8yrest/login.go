@@ -10,59 +10,17 @@ import (
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-// loginOptions tells, without credentials, how one can log in. c8y: older login forms refuse to work over plain HTTP when the cookie
-// login is offered there, so that it is shown on HTTPS only; it works on both.
-func loginOptions(c *call) error {
-	var o object
-	o.open()
-	o.list("loginOptions")
-	c.writeLoginOption(&o, "BASIC")
-	if strings.HasPrefix(c.base(), "https:") {
-		c.writeLoginOption(&o, "OAUTH2_INTERNAL")
-	}
-	o.endList()
-	o.text("self", c.base()+"/tenant/loginOptions")
-	o.close()
-	return c.json(http.StatusOK, "loginoptioncollection", o.b)
-}
-
-func (c *call) writeLoginOption(o *object, kind string) {
-	o.open()
-	o.text("id", kind)
-	o.text("type", kind)
-	o.text("self", c.base()+"/tenant/loginOptions/"+kind)
-	o.text("userManagementSource", "INTERNAL")
-	o.text("grantType", "PASSWORD")
-	o.bool("visibleOnLoginPage", true)
-	o.bool("tfaSupported", false)
-	o.bool("enforceStrength", true)
-	o.int("greenMinLength", 8)
-	if kind == "OAUTH2_INTERNAL" {
-		o.begin("sessionConfiguration")
-		o.int("absoluteTimeoutMillis", access.TokenLifetime.Milliseconds())
-		o.int("renewalTimeoutMillis", 24*3600*1000)
-		o.int("maximumNumberOfParallelSessions", 5)
-		o.bool("userAgentValidationRequired", false)
-		o.close()
-	}
-	o.close()
-}
-
-func loginOption(c *call) error {
-	kind := strings.ToUpper(c.r.PathValue("id"))
-	if kind != "BASIC" && kind != "OAUTH2_INTERNAL" {
-		return fault.E(fault.Op("c8yrest.LoginOption"), fault.NotFound, "there is no login option "+clip(kind))
-	}
-	var o object
-	c.writeLoginOption(&o, kind)
-	return c.json(http.StatusOK, "loginoption", o.b)
-}
+// maxForm bounds what anybody may send without saying who they are.
+const maxForm = 64 << 10
 
 // form reads the fields of a login, from the body or the query.
 func (c *call) form() (url.Values, error) {
 	b, err := c.body()
 	if err != nil {
 		return nil, err
+	}
+	if len(b) > maxForm {
+		return nil, fault.E(fault.Op("c8yrest.Login"), fault.TooLarge, "the form of a login must not be larger than 64 KiB")
 	}
 	v, err := url.ParseQuery(string(b))
 	if err != nil {
@@ -76,34 +34,71 @@ func (c *call) form() (url.Values, error) {
 	return v, nil
 }
 
-func (c *call) login() (string, access.Session, error) {
-	const op = fault.Op("c8yrest.Login")
+// login opens a session of a kind. c8y: tfa_code may be the word "undefined".
+func (c *call) login(kind access.SessionKind) (iot.TenantID, string, access.Session, error) {
 	f, err := c.form()
 	if err != nil {
-		return "", access.Session{}, err
+		return "", "", access.Session{}, err
 	}
-	l := access.Login{Tenant: iot.TenantID(f.Get("tenant_id")), User: f.Get("username"), Password: f.Get("password"),
-		Application: c.r.Header.Get(appKey), RemoteAddr: remote(c.r)}
-	if l.Tenant == "" {
-		l.Tenant = c.s.hostTenant(c.r)
+	l := c.s.client(c.r)
+	l.User, l.Password, l.Kind = f.Get("username"), f.Get("password"), kind
+	if t := f.Get("tenant_id"); t != "" {
+		l.Tenant = iot.TenantID(t)
+	}
+	if code := f.Get("tfa_code"); code != "undefined" {
+		l.Code = code
 	}
 	switch strings.ToUpper(f.Get("grant_type")) {
 	case "PASSWORD":
-		return c.s.Users.LoginWithPassword(c.ctx, l) // c8y: tfa_code may be the word "undefined"; there is no second factor yet
+		token, s, err := c.s.Users.LoginWithPassword(c.ctx, l)
+		return c.tenantOf(l), token, s, err
 	case "ONE_TIME":
-		return c.s.Users.LoginWithCode(c.ctx, f.Get("code"), l)
+		tenant, _, _ := strings.Cut(f.Get("code"), ".")
+		token, s, err := c.s.Users.LoginWithCode(c.ctx, f.Get("code"), l)
+		return iot.TenantID(tenant), token, s, err
 	}
-	return "", access.Session{}, fault.E(op, fault.Invalid, "grant_type must be PASSWORD")
+	return "", "", access.Session{}, fault.E(fault.Op("c8yrest.Login"), fault.Invalid, "grant_type must be PASSWORD")
 }
 
-// oauthCookies logs in with cookies: c8y: an empty body and two cookies, the token out of reach of scripts, the XSRF token within.
+// tenantOf is the tenant that a login names.
+func (c *call) tenantOf(l access.Login) iot.TenantID {
+	if before, _, found := strings.Cut(l.User, "/"); found {
+		return iot.TenantID(before)
+	}
+	if l.Tenant == "" {
+		return iot.DefaultTenant
+	}
+	return l.Tenant
+}
+
+// oauthCookies logs in with cookies: c8y: an empty body and two cookies, the token out of reach of scripts, the XSRF token within. Who must set
+// up a second factor gets cookies with the refusal, which are good only for that.
 func oauthCookies(c *call) error {
-	token, s, err := c.login()
+	t, token, s, err := c.login(access.CookieSession)
+	if token != "" {
+		if err := c.sessionCookies(t, token, s); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
-	c.setCookies(token, s.XSRF, int(access.TokenLifetime.Seconds()))
 	c.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// sessionCookies sets the cookies of a session. They last as long as the tenant wants, but no longer than the session; c8y: a negative lifespan
+// makes cookies that end with the browser.
+func (c *call) sessionCookies(t iot.TenantID, token string, s access.Session) error {
+	rules, err := c.s.Users.SessionRules(c.ctx, t)
+	if err != nil {
+		return err
+	}
+	age := 0
+	if rules.MaxAge > 0 {
+		age = max(1, int(min(rules.MaxAge, s.Ends.Sub(c.s.Clock.Now())).Seconds()+0.5))
+	}
+	c.setCookies(token, s.XSRF, age)
 	return nil
 }
 
@@ -114,7 +109,7 @@ func (c *call) setCookies(token, xsrf string, maxAge int) {
 }
 
 func oauthToken(c *call) error {
-	token, _, err := c.login()
+	_, token, s, err := c.login(access.BodySession)
 	if err != nil {
 		return err
 	}
@@ -122,7 +117,7 @@ func oauthToken(c *call) error {
 	o.open()
 	o.text("access_token", token)
 	o.text("token_type", "Bearer")
-	o.int("expires_in", int64(access.TokenLifetime.Seconds()))
+	o.int("expires_in", int64(s.Expires.Sub(s.Created).Seconds()))
 	o.close()
 	return c.json(http.StatusOK, "", o.b)
 }

@@ -25,7 +25,8 @@ type server struct {
 // start runs a platform for one test.
 func start(t testing.TB) *server {
 	t.Helper()
-	config := app.Config{Data: t.TempDir(), HTTP: "127.0.0.1:0", LogLevel: "error", LogFormat: "text", AdminPassword: adminPassword, BootstrapPassword: bootstrapPassword}
+	config := app.Config{Data: t.TempDir(), HTTP: "127.0.0.1:0", LogLevel: "error", LogFormat: "text", AdminPassword: adminPassword, BootstrapPassword: bootstrapPassword,
+		Edge: app.EdgeConfig{TrustedProxies: []string{"127.0.0.1"}}}
 	pf, err := app.Start(context.Background(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

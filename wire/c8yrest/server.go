@@ -44,6 +44,8 @@ type Deps struct {
 	Log           *slog.Logger
 	Reg           prometheus.Registerer
 	Version       string
+	// Limit takes one request of a user who is known by now; an error refuses it. Nil: no limit.
+	Limit func(ctx context.Context, p iot.Principal) error
 }
 
 // Presence takes signs of life of devices.
@@ -93,6 +95,11 @@ func notAllowed(methods map[string]Route) Route {
 		c.w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
 		return fault.E(fault.Op("c8yrest.Route"), fault.Unsupported, "the method "+clip(c.r.Method)+" is not supported here")
 	}}
+}
+
+// Refuse answers a request that is refused before it comes to a route, in the form of the dialect.
+func (s *Server) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	s.serve(w, r, Route{Access: Public, handle: func(*call) error { return err }})
 }
 
 // unknown answers where no path exists.
@@ -158,8 +165,13 @@ func (c *call) run() (err error) {
 		return fault.E(fault.Op("c8yrest.Path"), fault.Malformed, "the path is not valid UTF-8")
 	}
 	if c.route.Access != Public {
-		if c.p, err = c.s.authenticate(c.r, c.route); err != nil {
+		if c.p, err = c.authenticate(); err != nil {
 			return err
+		}
+		if c.s.Limit != nil {
+			if err = c.s.Limit(c.ctx, c.p); err != nil {
+				return err
+			}
 		}
 	}
 	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {

@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -83,19 +84,21 @@ func (c *call) writeUser(o *object, u access.User, groups []access.Group, self s
 	o.bool("enabled", u.Enabled)
 	o.bool("shouldResetPassword", u.MustReset)
 	o.bool("newsletter", u.Newsletter)
-	o.bool("twoFactorAuthenticationEnabled", false)
-	o.text("passwordStrength", "GREEN")
+	o.bool("twoFactorAuthenticationEnabled", u.TFA)
+	o.text("passwordStrength", string(cmp.Or(u.Strength, access.Green)))
 	since := u.PasswordSince
 	if since.IsZero() { // no password was ever chosen
 		since = u.Created
 	}
 	o.time("lastPasswordChange", since)
-	o.int("subusersCount", 0)
+	o.some("owner", string(u.Owner))
+	o.some("delegatedBy", string(u.DelegatedBy))
+	o.int("subusersCount", int64(u.Subusers))
 	o.begin("devicePermissions")
 	o.close()
 	o.begin("customProperties")
 	o.members(u.Custom.Without("userOrigin"))
-	o.text("userOrigin", "BASIC")
+	o.text("userOrigin", cmp.Or(string(u.Origin), "BASIC"))
 	o.close()
 	o.list("applications")
 	o.endList()
@@ -124,7 +127,8 @@ func (c *call) userPatch(d iot.Doc) (p access.UserPatch, err error) {
 			return p, err
 		}
 	}
-	for name, to := range map[string]**bool{"enabled": &p.Enabled, "shouldResetPassword": &p.MustReset, "newsletter": &p.Newsletter} {
+	var invite *bool
+	for name, to := range map[string]**bool{"enabled": &p.Enabled, "shouldResetPassword": &p.MustReset, "newsletter": &p.Newsletter, "sendPasswordResetEmail": &invite} {
 		if raw := d.Get(name); raw != nil && !iot.IsNull(raw) {
 			var v bool
 			if json.Unmarshal(raw, &v) != nil {
@@ -133,6 +137,7 @@ func (c *call) userPatch(d iot.Doc) (p access.UserPatch, err error) {
 			*to = &v
 		}
 	}
+	p.Invite = invite != nil && *invite
 	if raw := d.Get("customProperties"); raw != nil && raw[0] == '{' {
 		if p.Custom, err = parseDoc(raw); err != nil {
 			return p, err
@@ -149,7 +154,8 @@ func listUsers(c *call) error {
 	if err != nil {
 		return err
 	}
-	q := access.UserQuery{Prefix: c.query.Get("username"), Contains: c.query.Get("usernameContains"), OnlyDevices: c.flag("onlyDevices", false), Offset: p.offset(), Limit: p.size}
+	q := access.UserQuery{Prefix: c.query.Get("username"), Contains: c.query.Get("usernameContains"), Owner: iot.UserName(c.query.Get("owner")),
+		OnlyDevices: c.flag("onlyDevices", false), Subusers: c.flag("withSubusersCount", false), Offset: p.offset(), Limit: p.size}
 	for _, v := range c.list("groups") {
 		id, err := strconv.ParseInt(v, 10, 64)
 		if err != nil {
@@ -228,12 +234,9 @@ func (c *call) userToChange() (access.User, error) {
 	return c.userForChange(iot.UserName(c.r.PathValue("user")))
 }
 
-// userForChange returns a user for who may change users, which does not include to read them.
+// userForChange returns a user whom the caller may change, which does not include to read them.
 func (c *call) userForChange(name iot.UserName) (access.User, error) {
-	if err := c.s.Policy.Check(c.ctx, c.p, access.UserAdmin, access.Update, access.Object{}); err != nil {
-		return access.User{}, err
-	}
-	return c.s.Users.Get(c.ctx, iot.System(c.p.Tenant), name)
+	return c.s.Users.Manage(c.ctx, c.p, name)
 }
 
 func getUser(c *call) error {

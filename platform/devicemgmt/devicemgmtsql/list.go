@@ -3,7 +3,6 @@ package devicemgmtsql
 import (
 	"context"
 	"database/sql"
-	"strconv"
 	"strings"
 
 	"github.com/isobar-iot/isobar/iot"
@@ -58,7 +57,7 @@ func (s *Store) conditions(t iot.TenantID, scope access.Scope, q devicemgmt.Quer
 	b := &builder{}
 	b.where("x.tenant = ?", string(t))
 	if !scope.All {
-		cond, args := scope.SQL("x.tenant", "x.device")
+		cond, args := scope.SQL(s.db.Dialect, "x.tenant", "x.device", "x.doc")
 		b.where(cond, args...)
 	}
 	for _, c := range []struct {
@@ -70,7 +69,8 @@ func (s *Store) conditions(t iot.TenantID, scope access.Scope, q devicemgmt.Quer
 		}
 	}
 	if q.Devices != nil {
-		s.anyDevice(b, q.Devices)
+		cond, arg := sqlkit.AnyID(s.db.Dialect, "x.device", q.Devices)
+		b.where(cond, arg)
 	}
 	if q.Status != "" {
 		b.where("x.status = ?", string(q.Status))
@@ -85,17 +85,4 @@ func (s *Store) conditions(t iot.TenantID, scope access.Scope, q devicemgmt.Quer
 		b.where("x.created < ?", q.To.UnixMilli())
 	}
 	return b
-}
-
-// anyDevice names however many devices with the same text.
-func (s *Store) anyDevice(b *builder, ids []iot.ID) {
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = strconv.FormatUint(uint64(id), 10)
-	}
-	if all := strings.Join(texts, ","); s.db.Dialect == sqlkit.Postgres {
-		b.where("x.device = ANY(CAST(? AS BIGINT[]))", "{"+all+"}")
-	} else {
-		b.where("x.device IN (SELECT value FROM json_each(?))", "["+all+"]")
-	}
 }

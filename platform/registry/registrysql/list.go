@@ -12,19 +12,56 @@ import (
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-// List implements registry.Store.
+// smallReach is how many objects of a scope are named one by one in a query: then any filter and any order costs no more than reading them.
+const smallReach = 1000
+
+// maxWays bounds the parts of one statement.
+const maxWays = 64
+
+// List implements registry.Store. What is in scope becomes part of the query, in one of three forms. Lists in the order of ids are read along
+// the ways into the scope, each of which an index gives in that order. For others, a short scope is named object by object; a long one is a
+// condition, because then the query's own filter or order finds enough of it soon.
 func (s *Store) List(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.Query) ([]registry.Object, int, error) {
 	b := &builder{dialect: s.db.Dialect, tenant: t}
-	cond, args := scope.SQL("m.tenant", "m.id")
 	b.where("m.tenant = ?", string(t))
-	if !scope.All {
-		b.where(cond, args...)
+	tables, narrow := from, q.IDs != nil || q.Parent != 0 || q.ParentOf != 0
+	var along []way
+	var first []any // arguments of tables
+	switch {
+	case scope.All:
+	case narrow || scope.Wide():
+		b.scope(scope)
+	default:
+		if q.Filter == nil && q.Order == nil && q.Type == "" && q.Fragment == "" && q.Owner == "" && q.Text == "" {
+			along = ways(t, scope)
+		}
+		named := false
+		if len(along) == 0 || len(along) > maxWays {
+			along = nil
+			ids, complete, err := s.Reach(ctx, t, scope, s.small)
+			if err != nil {
+				return nil, 0, err
+			}
+			if named = complete; named {
+				var list any
+				tables, list = namedFrom(b.dialect, ids)
+				first = append(first, list)
+				b.where("m.id = named.id")
+			}
+		}
+		if scope.Partial() || (along == nil && !named) {
+			b.scope(scope)
+		}
 	}
 	b.simple(q, scope)
 	if q.Filter != nil {
 		b.where(b.expr(q.Filter))
 	}
-	tables := from + b.joins
+	if along != nil {
+		return s.listAlong(ctx, t, along, b, q)
+	}
+	tables += b.joins
+	b.args = append(first, b.args...)
 	n := 0
 	if q.Count {
 		if err := s.db.QueryRow(ctx, `SELECT count(*)`+tables+b.sql(), b.args...).Scan(&n); err != nil {
@@ -45,6 +82,47 @@ func (s *Store) List(ctx context.Context, t iot.TenantID, scope access.Scope, q 
 	return out, n, err
 }
 
+// namedFrom is from, led by a list of ids. CROSS JOIN keeps SQLite from reading all objects in the order of the page instead.
+func namedFrom(d sqlkit.Dialect, ids []iot.ID) (string, any) {
+	_, list := sqlkit.AnyID(d, "", append(ids, 0, 0)) // a list, however short; there is no object 0
+	source := "(SELECT DISTINCT value AS id FROM json_each(?))"
+	if d == sqlkit.Postgres {
+		source = "(SELECT DISTINCT unnest(CAST(? AS BIGINT[])) AS id)"
+	}
+	return " FROM " + source + " named CROSS JOIN managed_object m LEFT JOIN object_state s ON s.tenant = m.tenant AND s.id = m.id", list
+}
+
+// listAlong reads as many as the page needs from each way in the order of ids, and merges them. CROSS JOIN keeps SQLite to that order.
+func (s *Store) listAlong(ctx context.Context, t iot.TenantID, along []way, b *builder, q registry.Query) ([]registry.Object, int, error) {
+	union := func(rest string, more ...any) (string, []any) {
+		var parts []string
+		var args []any
+		for i, w := range along {
+			parts = append(parts, `SELECT * FROM (SELECT w.id AS id FROM `+w.from+` CROSS JOIN managed_object m`+b.sql()+` AND m.id = w.id AND `+w.cond+rest+`) w`+strconv.Itoa(i))
+			args = append(append(append(args, b.args...), w.args...), more...)
+		}
+		return strings.Join(parts, " UNION "), args
+	}
+	n := 0
+	if q.Count {
+		text, args := union("")
+		if err := s.db.QueryRow(ctx, `SELECT count(*) FROM (`+text+`) page`, args...).Scan(&n); err != nil {
+			return nil, 0, err
+		}
+	}
+	if q.Limit <= 0 {
+		return nil, n, nil
+	}
+	text, args := union(" ORDER BY w.id LIMIT ?", q.Offset+q.Limit)
+	var page []iot.ID
+	err := s.eachID(ctx, func(id iot.ID) { page = append(page, id) }, text+` ORDER BY id LIMIT ? OFFSET ?`, append(args, q.Limit, q.Offset)...)
+	if err != nil {
+		return nil, 0, err
+	}
+	out, err := s.Get(ctx, t, page...)
+	return out, n, err
+}
+
 // builder collects the conditions of one list.
 type builder struct {
 	dialect sqlkit.Dialect
@@ -58,6 +136,11 @@ type builder struct {
 func (b *builder) where(cond string, args ...any) {
 	b.conds = append(b.conds, cond)
 	b.args = append(b.args, args...)
+}
+
+func (b *builder) scope(s access.Scope) {
+	cond, args := s.SQL(b.dialect, "m.tenant", "m.id", "")
+	b.where(cond, args...)
 }
 
 func (b *builder) sql() string { return " WHERE " + strings.Join(b.conds, " AND ") }
@@ -82,7 +165,7 @@ func (b *builder) simple(q registry.Query, scope access.Scope) {
 		b.text(q.Text)
 	}
 	if q.OnlyRoots {
-		cond, args := scope.SQL("up.tenant", "up.parent")
+		cond, args := scope.SQL(b.dialect, "up.tenant", "up.parent", "")
 		b.where("NOT EXISTS (SELECT 1 FROM object_child up WHERE up.tenant = m.tenant AND up.child = m.id AND "+cond+")", args...)
 	}
 	if q.Parent != 0 {
@@ -127,11 +210,14 @@ func (b *builder) order(q registry.Query) (string, []any) {
 	var keys []string
 	var args []any
 	for _, o := range q.Order {
+		exprs, a := b.sortKeys(o.Path)
 		dir := " ASC NULLS FIRST"
 		if o.Desc {
 			dir = " DESC NULLS LAST"
 		}
-		exprs, a := b.sortKeys(o.Path)
+		if len(exprs) == 1 && exprs[0] == "m.name" { // never null, and then PostgreSQL can read it off an index
+			dir, _, _ = strings.Cut(dir, " NULLS")
+		}
 		for _, e := range exprs {
 			keys = append(keys, e+dir)
 		}

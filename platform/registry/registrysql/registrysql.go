@@ -19,7 +19,10 @@ import (
 var migrations embed.FS
 
 // Store implements registry.Driver.
-type Store struct{ db *sqlkit.DB }
+type Store struct {
+	db    *sqlkit.DB
+	small int // how many objects of a scope a list names one by one
+}
 
 var _ registry.Driver = (*Store)(nil)
 
@@ -29,7 +32,7 @@ func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
 		return nil, err
 	}
 	db.RenewReaders() // connections learn of functions when they are opened
-	return &Store{db}, db.Migrate(ctx, "registry", migrations)
+	return &Store{db, smallReach}, db.Migrate(ctx, "registry", migrations)
 }
 
 // NextID implements registry.Store.
@@ -127,6 +130,9 @@ func insert(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, n registry.New, 
 		if err := bind(ctx, tx, t, x); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO object_above (tenant, ancestor, id) VALUES (?,?,?)`, string(t), int64(o.ID), int64(o.ID)); err != nil {
+		return err
 	}
 	if n.Parent != 0 {
 		_, err := link(ctx, tx, t, n.Parent, n.Kind, []iot.ID{o.ID})
@@ -226,6 +232,9 @@ func forUpdateOf(db *sqlkit.DB) string {
 func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev sqlkit.Revision) (out []iot.ManagedObject, err error) {
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		out = nil
+		if err := tx.Lock(ctx, "relations", string(t)); err != nil {
+			return err
+		}
 		found, err := get(ctx, tx, t, doomed, forUpdateOf(s.db))
 		if err != nil {
 			return err
@@ -239,6 +248,9 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev
 				if _, err := tx.Exec(ctx, q, string(t), int64(o.ID)); err != nil {
 					return err
 				}
+			}
+			if err := bury(ctx, tx, t, o.ID); err != nil {
+				return err
 			}
 			if err := setFragments(ctx, tx, t, o.ID, o.Fragments, nil); err != nil {
 				return err

@@ -22,5 +22,14 @@ func TestConformance(t *testing.T) {
 				return s
 			})
 		})
+		t.Run(name+" with long scopes", func(t *testing.T) {
+			registrytest.TestLists(t, func(t *testing.T) registry.Driver {
+				s, err := registrysql.New(context.Background(), open(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s.NameAtMost(3)
+			})
+		})
 	}
 }

@@ -52,6 +52,9 @@ func link(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent iot.ID, kin
 		}
 		if count > 0 {
 			added = append(added, c)
+			if err := raise(ctx, tx, t, parent, c); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return added, nil
@@ -61,12 +64,19 @@ func link(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent iot.ID, kin
 func (s *Store) Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) (n int, err error) {
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		n = 0
+		if err := tx.Lock(ctx, "relations", string(t)); err != nil {
+			return err
+		}
 		for _, c := range children {
 			count, err := tx.Exec(ctx, `DELETE FROM object_child WHERE tenant = ? AND parent = ? AND kind = ? AND child = ?`, string(t), int64(parent), int64(kind), int64(c))
 			if err != nil {
 				return err
 			}
-			n += int(count)
+			if n += int(count); count > 0 {
+				if err := lower(ctx, tx, t, parent, c); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})

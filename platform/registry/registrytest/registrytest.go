@@ -29,9 +29,15 @@ func TestStore(t *testing.T, open func(t *testing.T) registry.Driver) {
 		"query language": testQueries, "order": testOrder, "scope": testScope, "paging is stable and counted": testPaging,
 		"update keeps history": testUpdate, "relations": testRelations, "external ids": testNames, "state": testState,
 		"delete": testDelete, "tenants never meet": testTenants, "concurrent updates are not lost": testConcurrent, "text search": testText,
+		"what is above an object": testAbove, "lists show what may be read": testReach,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, &fixture{t, open(t), context.Background()}) })
 	}
+}
+
+// TestLists runs only the part about lists under scopes.
+func TestLists(t *testing.T, open func(t *testing.T) registry.Driver) {
+	testReach(t, &fixture{t, open(t), context.Background()})
 }
 
 type fixture struct {

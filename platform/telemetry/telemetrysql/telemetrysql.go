@@ -8,7 +8,6 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +47,7 @@ func (s *Store) builder(t iot.TenantID, scope access.Scope) *builder {
 	b := &builder{dialect: s.db.Dialect}
 	b.where("x.tenant = ?", string(t))
 	if !scope.All {
-		cond, args := scope.SQL("x.tenant", "x.source")
+		cond, args := scope.SQL(b.dialect, "x.tenant", "x.source", "x.doc")
 		b.where(cond, args...)
 	}
 	return b
@@ -63,26 +62,10 @@ func (b *builder) sql() string { return " WHERE " + strings.Join(b.conds, " AND 
 
 // anyID is the condition that a column holds one of the ids; nil is no condition. However many there are, the text is the same.
 func (b *builder) anyID(column string, ids []iot.ID) {
-	switch {
-	case ids == nil:
-	case len(ids) == 1:
-		b.where(column+" = ?", int64(ids[0]))
-	case b.dialect == sqlkit.Postgres:
-		b.where(column+" = ANY(CAST(? AS BIGINT[]))", "{"+join(ids)+"}")
-	default:
-		b.where(column+" IN (SELECT value FROM json_each(?))", "["+join(ids)+"]")
+	if ids != nil {
+		cond, arg := sqlkit.AnyID(b.dialect, column, ids)
+		b.where(cond, arg)
 	}
-}
-
-func join(ids []iot.ID) string {
-	var out []byte
-	for i, id := range ids {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = strconv.AppendUint(out, uint64(id), 10)
-	}
-	return string(out)
 }
 
 func anyText[S ~string](b *builder, column string, texts []S) {

@@ -61,6 +61,10 @@ func (s *Store) Users(ctx context.Context, t iot.TenantID, q access.UserQuery) (
 	if q.Contains != "" {
 		like("%" + sqlkit.EscapeLike(strings.ToLower(q.Contains)) + "%")
 	}
+	if q.Owner != "" {
+		where = append(where, "owner = ?")
+		args = append(args, string(q.Owner))
+	}
 	if len(q.Groups) > 0 {
 		where = append(where, `EXISTS (SELECT 1 FROM account_group g WHERE g.tenant = account.tenant AND g.account = account.name AND g.grp IN `+sqlkit.In(len(q.Groups))+`)`)
 		for _, g := range q.Groups {
@@ -87,16 +91,20 @@ func (s *Store) PutUser(ctx context.Context, t iot.TenantID, u access.User, crea
 	if err != nil {
 		return err
 	}
+	email := strings.ToLower(u.Email)
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if err := s.unique(ctx, tx, t, u, email); err != nil {
+			return err
+		}
 		if create {
-			_, err = tx.Exec(ctx, `INSERT INTO account (tenant, name, lower_name, display, device, doc, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?)`,
-				string(t), string(u.Name), strings.ToLower(string(u.Name)), u.DisplayName, sqlkit.Bool(u.Name.IsDevice()), string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
+			_, err = tx.Exec(ctx, `INSERT INTO account (tenant, name, lower_name, display, device, owner, email, doc, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?)`,
+				string(t), string(u.Name), strings.ToLower(string(u.Name)), u.DisplayName, sqlkit.Bool(u.Name.IsDevice()), string(u.Owner), email, string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
 		} else {
 			if err = s.supersede(ctx, tx, t, iot.KindUser, string(u.Name), false, rev); err != nil {
 				return err
 			}
-			_, err = tx.Exec(ctx, `UPDATE account SET display = ?, doc = ?, rev_at = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND name = ?`,
-				u.DisplayName, string(doc), rev.At.UnixMilli(), rev.By, rev.Set, string(t), string(u.Name))
+			_, err = tx.Exec(ctx, `UPDATE account SET display = ?, owner = ?, email = ?, doc = ?, rev_at = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND name = ?`,
+				u.DisplayName, string(u.Owner), email, string(doc), rev.At.UnixMilli(), rev.By, rev.Set, string(t), string(u.Name))
 		}
 		if err != nil {
 			return err
@@ -111,6 +119,71 @@ func (s *Store) PutUser(ctx context.Context, t iot.TenantID, u access.User, crea
 		}
 		return nil
 	})
+}
+
+// unique refuses an e-mail address or login alias that another user has. It is no index, because rows from before the rule may break it: they
+// stay as they are until somebody changes them. Nobody else is in between: who gives a user either takes the lock of the tenant first.
+func (s *Store) unique(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, u access.User, email string) error {
+	if u.Name.IsDevice() || email == "" && u.DisplayName == "" {
+		return nil
+	}
+	if err := tx.Lock(ctx, "account", string(t)); err != nil {
+		return err
+	}
+	for _, rule := range []struct {
+		value string
+		cond  string
+		args  []any
+		err   error
+	}{
+		{email, `email = ?`, []any{email}, access.ErrEmailTaken},
+		{u.DisplayName, `(display = ? OR name = ?)`, []any{u.DisplayName, u.DisplayName}, access.ErrAliasTaken},
+	} {
+		if rule.value == "" {
+			continue
+		}
+		var n int
+		args := append([]any{string(t), string(u.Name)}, rule.args...)
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM account WHERE tenant = ? AND name <> ? AND `+rule.cond, args...).Scan(&n); err != nil {
+			return err
+		}
+		if n > 0 {
+			var same int // what the user has already stays
+			args = append([]any{string(t), string(u.Name)}, rule.args...)
+			if err := tx.QueryRow(ctx, `SELECT count(*) FROM account WHERE tenant = ? AND name = ? AND `+rule.cond, args...).Scan(&same); err != nil {
+				return err
+			}
+			if same == 0 {
+				return rule.err
+			}
+		}
+	}
+	return nil
+}
+
+// UserByEmail implements access.Store.
+func (s *Store) UserByEmail(ctx context.Context, t iot.TenantID, email string) (access.User, error) {
+	return scanUser(s.db.QueryRow(ctx, `SELECT doc, rev_at FROM account WHERE tenant = ? AND email = ? AND email <> '' ORDER BY name LIMIT 1`, string(t), strings.ToLower(email)))
+}
+
+// Subusers implements access.Store.
+func (s *Store) Subusers(ctx context.Context, t iot.TenantID, owners []iot.UserName) (map[iot.UserName]int, error) {
+	out := map[iot.UserName]int{}
+	if len(owners) == 0 {
+		return out, nil
+	}
+	args := []any{string(t)}
+	for _, o := range owners {
+		args = append(args, string(o))
+	}
+	err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		var owner string
+		var n int
+		err := r.Scan(&owner, &n)
+		out[iot.UserName(owner)] = n
+		return err
+	}, `SELECT owner, count(*) FROM account WHERE tenant = ? AND owner IN `+sqlkit.In(len(owners))+` GROUP BY owner`, args...)
+	return out, err
 }
 
 // supersede moves the current version of a user or group into history; sql.ErrNoRows if there is none.
@@ -138,12 +211,13 @@ func (s *Store) DeleteUser(ctx context.Context, t iot.TenantID, name iot.UserNam
 		if err := s.supersede(ctx, tx, t, iot.KindUser, string(name), true, rev); err != nil {
 			return err
 		}
-		for _, q := range []string{`DELETE FROM account WHERE tenant = ? AND name = ?`, `DELETE FROM account_group WHERE tenant = ? AND account = ?`, `DELETE FROM session WHERE tenant = ? AND account = ?`} {
+		for _, q := range []string{`DELETE FROM account WHERE tenant = ? AND name = ?`, `DELETE FROM account_group WHERE tenant = ? AND account = ?`, `DELETE FROM session WHERE tenant = ? AND account = ?`,
+			`DELETE FROM second_factor WHERE tenant = ? AND account = ?`, `DELETE FROM login_failure WHERE tenant = ? AND account = ?`} {
 			if _, err := tx.Exec(ctx, q, string(t), string(name)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return forgetGrants(ctx, tx, t, "account", string(name))
 	})
 }
 

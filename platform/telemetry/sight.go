@@ -1,0 +1,120 @@
+package telemetry
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/isobar-iot/isobar/engine/series"
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/security/access"
+)
+
+// eye is what somebody may see of the measurements of a source.
+type eye struct {
+	source iot.ID // zero: of all sources
+	all    bool
+	names  map[string]bool // the fragments that grants cover, if not all
+	strip  bool            // show the covered fragments of a measurement instead of hiding it (access rule 12)
+}
+
+// see reports whether the measurement may be seen, and takes from it what may not.
+func (e eye) see(m *iot.Measurement) bool {
+	if e.all {
+		return true
+	}
+	hidden := func(name string) bool { return !e.names[name] }
+	some := slices.ContainsFunc(m.Samples, func(s iot.Sample) bool { return hidden(s.Fragment) }) ||
+		slices.ContainsFunc(m.Extra, func(x iot.Member) bool { return hidden(x.Name) })
+	if !some {
+		return len(m.Samples)+len(m.Extra) > 0 // what has no fragments at all only a grant for any fragment shows
+	}
+	if !e.strip {
+		return false
+	}
+	m.Samples = slices.DeleteFunc(slices.Clone(m.Samples), func(s iot.Sample) bool { return hidden(s.Fragment) })
+	m.Extra = slices.DeleteFunc(slices.Clone(m.Extra), func(x iot.Member) bool { return hidden(x.Name) })
+	return len(m.Samples)+len(m.Extra) > 0
+}
+
+// eyes returns the sources whose measurements p may see anything of: all in one, or one by one. It fails with Denied if there can be none.
+func (tm *Telemetry) eyes(ctx context.Context, p iot.Principal, source iot.ID) ([]eye, error) {
+	scope, sources, err := tm.d.Registry.Readable(ctx, p, access.Measurement, math.MaxInt32)
+	if err != nil {
+		return nil, err
+	}
+	if scope.All {
+		return []eye{{source: source, all: true}}, nil
+	}
+	if source != 0 {
+		if !slices.Contains(sources, source) {
+			return nil, nil
+		}
+		sources = []iot.ID{source}
+	}
+	out := make([]eye, 0, len(sources))
+	for _, id := range sources {
+		e := eye{source: id, all: true}
+		if scope.Partial() {
+			if e, err = tm.eyeOn(ctx, p, id); err != nil {
+				if fault.Is(err, fault.NotFound) {
+					continue
+				}
+				return nil, err
+			}
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// eyeOn is what p may see of the measurements of one source.
+func (tm *Telemetry) eyeOn(ctx context.Context, p iot.Principal, id iot.ID) (eye, error) {
+	src, err := tm.d.Registry.Source(ctx, p.Tenant, id)
+	if err != nil {
+		return eye{}, err
+	}
+	o, err := tm.d.Registry.Subject(ctx, p, src, access.Measurement)
+	if err != nil {
+		return eye{}, err
+	}
+	e := eye{source: id}
+	e.names, e.all = tm.d.Policy.Covered(p, access.Measurement, o)
+	if !e.all && tm.d.Option != nil {
+		v, _ := tm.d.Option(ctx, p.Tenant, "configuration", "acl.measurement.only-accessible-fragments")
+		e.strip = v == "true"
+	}
+	return e, nil
+}
+
+// seriesSeen returns those of the series of a source that p may see, or denied if there are none. Values are seen where measurements would be
+// shown in part; else a series shows no more than its measurements, so that only sources whose measurements are covered whole have any.
+func (tm *Telemetry) seriesSeen(ctx context.Context, p iot.Principal, q SeriesQuery, denied error) ([]series.Key, error) {
+	e, err := tm.eyeOn(ctx, p, q.Source)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.names) == 0 {
+		return nil, denied
+	}
+	infos, err := tm.d.Series.Catalog(ctx, p.Tenant, q.Source)
+	if err != nil {
+		return nil, sqlkit.Fault("telemetry.Series", err)
+	}
+	var out []series.Key
+	for _, x := range infos {
+		wanted := len(q.Series) == 0 || slices.ContainsFunc(q.Series, func(k series.Key) bool { return k.Fragment == x.Fragment && (k.Series == "" || k.Series == x.Series) })
+		switch {
+		case e.names[x.Fragment] && wanted:
+			out = append(out, series.Key{Fragment: x.Fragment, Series: x.Series})
+		case !e.names[x.Fragment] && !e.strip:
+			return nil, denied
+		}
+	}
+	if len(out) == 0 {
+		return nil, denied
+	}
+	return out, nil
+}
