@@ -6,8 +6,10 @@ import (
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/session/sessionpebble"
+	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/devicemgmt/devicemgmtsql"
@@ -51,6 +53,14 @@ func startTelemetry(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.tenants.AddEraser("series", func(ctx context.Context, t iot.TenantID) (int64, error) {
+		infos, err := p.series.Catalog(ctx, t, 0)
+		if err != nil {
+			return 0, err
+		}
+		return int64(len(infos)), p.series.DropTenant(ctx, t)
+	})
+	p.tenants.AddEraser("fileBytes", p.blobs.DropTenant)
 	return func(context.Context) error { p.telemetry.Close(); return nil }, nil
 }
 
@@ -107,7 +117,20 @@ func startBroker(_ context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.tenants.AddEraser("mqttRealms", func(ctx context.Context, t iot.TenantID) (int64, error) { return 1, p.broker.Erase(ctx, string(t)) })
+	deaf, err := p.bus.Subscribe(bus.All("tenant"), func(t iot.TenantID, _ string, _ []byte) { // deleted, on whichever node
+		if _, err := p.tenants.Get(context.Background(), t); fault.Is(err, fault.NotFound) {
+			if err := p.broker.Erase(context.Background(), string(t)); err != nil {
+				p.log.Error("sessions of a deleted tenant stay", "tenant", t, "err", err)
+			}
+		}
+	})
+	if err != nil {
+		unwatch()
+		return nil, err
+	}
 	return func(ctx context.Context) error {
+		deaf()
 		unwatch()
 		err := p.broker.Shutdown(ctx)
 		if closed := p.sessions.Close(); err == nil {

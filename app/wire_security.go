@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/governance/tenancy/tenancysql"
@@ -89,6 +90,11 @@ func startAccess(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.tenants.Serve(p.users)
+	p.tenants.AddEraser("auditStubs", func(ctx context.Context, t iot.TenantID) (int64, error) {
+		n, err := p.audit.Forget(ctx, t, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)) // whatever time a record claims
+		return int64(n), err
+	})
 	stop := func(context.Context) error { p.users.Close(); return nil }
 	admin := first(p.conf.AdminPassword, access.RandomPassword())
 	for _, t := range []iot.TenantID{iot.Management, iot.DefaultTenant} {

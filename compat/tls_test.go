@@ -185,6 +185,13 @@ func TestTransport(t *testing.T) {
 					}
 				}
 			}
+			app, _ := e.get(t, base, "/apps/isobar/")
+			for name, part := range map[string]string{"Content-Security-Policy": "script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; ", "Permissions-Policy": "camera=()",
+				"Cross-Origin-Opener-Policy": "same-origin", "X-Frame-Options": "DENY"} {
+				if v := app.Header.Get(name); !strings.Contains(v, part) {
+					t.Errorf("%s/apps/isobar/: %s %q", base, name, v)
+				}
+			}
 			if res, body := e.get(t, base, "/inventory/managedObjects"); !strings.Contains(body, `"`+want+`//`) {
 				t.Errorf("%s: status %d, no link with %s in %.300s", base, res.StatusCode, want, body)
 			}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type Status string
 const (
 	Active    Status = "ACTIVE"
 	Suspended Status = "SUSPENDED"
+	Deleting  Status = "DELETING" // being erased; if that was cut short, it goes on at the next start
 )
 
 // Tenant is one realm.
@@ -33,8 +35,11 @@ type Tenant struct {
 	Domain     string       `json:"domain,omitempty"` // empty: the host of the request is shown instead
 	AdminName  string       `json:"adminName,omitempty"`
 	AdminEmail string       `json:"adminEmail,omitempty"`
+	Contact    string       `json:"contact,omitempty"`
+	Phone      string       `json:"phone,omitempty"`
 	Status     Status       `json:"status"`
 	Parent     iot.TenantID `json:"parent,omitempty"`
+	Parents    bool         `json:"parents,omitempty"` // may have subtenants of its own
 	Custom     iot.Doc      `json:"custom,omitempty"`
 	Created    time.Time    `json:"created"`
 	Changed    time.Time    `json:"-"`
@@ -47,7 +52,15 @@ type OptionKey struct{ Category, Key string }
 type Store interface {
 	Tenant(ctx context.Context, t iot.TenantID) (Tenant, error)
 	Tenants(ctx context.Context) ([]Tenant, error) // by id
+	// PutTenant fails with ErrUsed if a deleted tenant had the id.
 	PutTenant(ctx context.Context, tenant Tenant, create bool, rev sqlkit.Revision) error
+	// NextNumber returns a number that was never returned before, for an id.
+	NextNumber(ctx context.Context) (int64, error)
+	// EraseRows deletes everything of a tenant from the database but its audit, and returns how many rows there were, by table.
+	EraseRows(ctx context.Context, t iot.TenantID) (map[string]int64, error)
+	// Bury replaces a tenant by the receipt of its erasure.
+	Bury(ctx context.Context, r Receipt) error
+	Receipts(ctx context.Context) ([]Receipt, error) // the newest first
 	// Options returns the options of a category, or all if it is empty, ordered by category and key.
 	Options(ctx context.Context, t iot.TenantID, category string) ([]Option, error)
 	PutOptions(ctx context.Context, t iot.TenantID, options []Option, rev sqlkit.Revision) error
@@ -72,10 +85,14 @@ type Deps struct {
 
 // Tenants is the face. It is safe for concurrent use.
 type Tenants struct {
-	d Deps
+	d       Deps
+	realms  Realms
+	erasers []eraser
 
-	mu    sync.RWMutex // guards known
-	known map[iot.TenantID]Tenant
+	mu      sync.RWMutex // guards known and domains
+	known   map[iot.TenantID]Tenant
+	domains map[string]iot.TenantID // nil: not read yet
+	changes uint64                  // how often something was forgotten: what was read before must not be remembered
 
 	stop func()
 }
@@ -95,6 +112,8 @@ func (s *Tenants) forget(t iot.TenantID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, t)
+	s.domains = nil
+	s.changes++
 }
 
 // Ensure creates a tenant if it does not exist. It acts for the platform.
@@ -116,6 +135,7 @@ func (s *Tenants) Ensure(ctx context.Context, t Tenant) error {
 func (s *Tenants) Get(ctx context.Context, id iot.TenantID) (Tenant, error) {
 	s.mu.RLock()
 	t, ok := s.known[id]
+	before := s.changes
 	s.mu.RUnlock()
 	if ok {
 		return t, nil
@@ -128,8 +148,10 @@ func (s *Tenants) Get(ctx context.Context, id iot.TenantID) (Tenant, error) {
 		return t, fault.E(fault.Op("tenancy.Get"), err)
 	}
 	s.mu.Lock()
-	s.known[id] = t // bounded by the number of tenants
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.changes == before {
+		s.known[id] = t // bounded by the number of tenants
+	}
 	return t, nil
 }
 
@@ -142,19 +164,16 @@ func (s *Tenants) Active(ctx context.Context, id iot.TenantID) error {
 	return err
 }
 
-// List returns all tenants, for members of management who may read tenants.
+// List returns the tenants that p manages: its subtenants, or all for members of management. It needs the permission to read tenants.
 func (s *Tenants) List(ctx context.Context, p iot.Principal) ([]Tenant, error) {
 	if err := s.d.Policy.Check(ctx, p, access.TenantAdmin, access.Read, access.Object{}); err != nil {
 		return nil, err
-	}
-	if p.Tenant != iot.Management {
-		return []Tenant{}, nil // a tenant without subtenants
 	}
 	out, err := s.d.Store.Tenants(ctx)
 	if err != nil {
 		return nil, fault.E(fault.Op("tenancy.List"), err)
 	}
-	return out, nil
+	return slices.DeleteFunc(out, func(t Tenant) bool { return !manages(p, t) && p.Tenant != iot.Management }), nil
 }
 
 // Options returns the options of a category of p's tenant, or all if it is empty.

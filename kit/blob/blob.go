@@ -146,6 +146,21 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, key string) (found b
 	return found, sqlkit.Fault("blob.Delete", err)
 }
 
+// DropTenant removes all blobs of a tenant and returns how many bytes they had.
+func (s *Store) DropTenant(ctx context.Context, t iot.TenantID) (size int64, err error) {
+	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if err := tx.QueryRow(ctx, `SELECT COALESCE(SUM(size), 0) FROM blob WHERE tenant = ?`, string(t)).Scan(&size); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM blob_chunk WHERE upload IN (SELECT upload FROM blob WHERE tenant = ?)`, string(t)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM blob WHERE tenant = ?`, string(t))
+		return err
+	})
+	return size, sqlkit.Fault("blob.DropTenant", err)
+}
+
 func remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key string) (bool, error) {
 	var upload string
 	err := tx.QueryRow(ctx, `SELECT upload FROM blob WHERE tenant = ? AND name = ?`+tx.ForUpdate(), string(t), key).Scan(&upload)

@@ -42,7 +42,7 @@ func TestBox(t *testing.T) {
 		"empty":                    openErr(box, "", "ta", "ann"),
 		"without its version":      openErr(box, sealed[3:], "ta", "ann"),
 		"only the start":           openErr(box, "v1.", "ta", "ann"),
-		"a byte changed":           openErr(box, sealed[:20]+"A"+sealed[21:], "ta", "ann") /* one in 64: the byte was an A */,
+		"a byte changed":           openErr(box, sealed[:20]+"A"+sealed[21:], "ta", "ann"), /* one in 64: the byte was an A */
 		"something else entirely!": openErr(box, "v1.????", "ta", "ann"),
 	} {
 		if !errors.Is(err, secret.ErrBroken) && !(name == "a byte changed" && sealed[20] == 'A') {

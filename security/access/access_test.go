@@ -113,7 +113,7 @@ func each(t *testing.T, test func(f *fixture)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.users, err = access.New(f.ctx, access.Deps{Store: store, Sessions: store, Tenants: tenants{}, Audit: f.ledger, Bus: b, Policy: &access.Policy{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler),
+		f.users, err = access.New(f.ctx, access.Deps{Store: store, Sessions: store, Grants: store, Tenants: tenants{}, Audit: f.ledger, Bus: b, Policy: &access.Policy{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler),
 			Option: f.option, Mail: f, Vault: vault, Directories: []access.Directory{f.dir},
 			ResetLink: func(t iot.TenantID, email, token string) string {
 				return "https://iot.example.com/" + string(t) + "/" + email + "/" + token

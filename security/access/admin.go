@@ -36,8 +36,12 @@ func (u *Users) Get(ctx context.Context, p iot.Principal, name iot.UserName) (Us
 		if err != nil {
 			return User{}, denied
 		}
-		if ok, err := u.below(ctx, p, user); err != nil || !ok {
-			return User{}, errors.Join(denied, err)
+		ok, err := u.below(ctx, p, user)
+		if err != nil {
+			return User{}, err
+		}
+		if !ok {
+			return User{}, denied
 		}
 	}
 	if err != nil {

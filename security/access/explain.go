@@ -152,7 +152,7 @@ func (r *realm) missing(p iot.Principal, user User, q Question) []Missing {
 	var groups []Missing
 	needed := q.Family.roles(q.Level)
 	for _, g := range r.groups {
-		if slices.ContainsFunc(needed, func(role string) bool { return slices.Contains(g.Roles, role) }) {
+		if g.Name != DeviceGroup && slices.ContainsFunc(needed, func(role string) bool { return slices.Contains(g.Roles, role) }) {
 			extra := 0
 			for _, role := range g.Roles {
 				if !p.Has(role) {

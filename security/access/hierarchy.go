@@ -76,6 +76,22 @@ func (u *Users) mayManage(ctx context.Context, p iot.Principal, user User) error
 			return fault.E(fault.Op("access.Hierarchy"), fault.Denied, fault.Subject(r), "Access is denied. The user holds the permission "+r+", which you do not")
 		}
 	}
+	return u.holdsGrants(ctx, p, user)
+}
+
+// holdsGrants returns nil if p has every right on single objects that the user has.
+func (u *Users) holdsGrants(ctx context.Context, p iot.Principal, user User) error {
+	const op = fault.Op("access.Hierarchy")
+	grants, err := u.grants(ctx, p.Tenant, user)
+	if err != nil {
+		return sqlkit.Fault(op, err)
+	}
+	what := func(g iot.Grant) iot.Grant { g.Role, g.ByGroup = "", ""; return g } // wherever it comes from
+	for _, g := range grants {
+		if !slices.ContainsFunc(p.Grants, func(mine iot.Grant) bool { return what(mine) == what(g) }) {
+			return fault.E(op, fault.Denied, fault.Subject(g.Object.String()), "Access is denied. The user has rights on the object "+g.Object.String()+" that you do not have")
+		}
+	}
 	return nil
 }
 
@@ -124,8 +140,11 @@ func (u *Users) mayGrant(ctx context.Context, p iot.Principal, had User, roles [
 		}
 		granted = append(granted, groups[i].Roles...)
 	}
-	if len(granted) == 0 || u.d.Policy.Check(ctx, p, UserAdmin, Admin, Object{}) == nil {
+	if (len(granted) == 0 && len(ids) == 0) || u.d.Policy.Check(ctx, p, UserAdmin, Admin, Object{}) == nil {
 		return nil
+	}
+	if err := u.holdsGrants(ctx, p, User{Name: had.Name, Groups: ids}); err != nil { // device permissions of the groups
+		return err
 	}
 	limits := [][]string{p.Roles}
 	if had.Owner != "" && had.Owner != p.User {

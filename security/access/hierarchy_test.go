@@ -95,6 +95,32 @@ func TestNobodyComesToMoreThanTheyHad(t *testing.T) {
 	})
 }
 
+// TestManagersDoNotReachRightsOnObjects: whoever sets the password of somebody has what they have.
+func TestManagersDoNotReachRightsOnObjects(t *testing.T) {
+	each(t, func(f *fixture) {
+		f.person("boss", "Boss-password-1")
+		roles := []string{"ROLE_USER_MANAGEMENT_CREATE", "ROLE_USER_MANAGEMENT_OWN_READ", "ROLE_USER_MANAGEMENT_OWN_ADMIN"}
+		_, err := f.users.Update(f.ctx, f.admin(), "boss", access.UserPatch{Roles: &roles})
+		f.must(err)
+		boss, err := f.login("boss", "Boss-password-1")
+		f.must(err)
+		pw, next, groups := "Child-password-1", "Child-password-2", []int64{8}
+		_, err = f.users.Create(f.ctx, boss, "child", access.UserPatch{Password: &pw})
+		f.must(err)
+		read := access.ScopedPermission{Scope: iot.ScopeAny, Fragment: iot.AnyFragment, Level: iot.GrantRead}
+		f.must(f.store.PutDevicePermissions(f.ctx, "ta", []access.DevicePermission{{Object: 7, Group: 8, Entries: []access.ScopedPermission{read}}}))
+		_, err = f.users.Update(f.ctx, boss, "child", access.UserPatch{Groups: &groups})
+		f.refused("a group with rights on objects", err, fault.Denied)
+		f.must(f.store.PutDevicePermissions(f.ctx, "ta", []access.DevicePermission{{Object: 7, User: "child", Entries: []access.ScopedPermission{read}}}))
+		_, err = f.users.Update(f.ctx, boss, "child", access.UserPatch{Password: &next})
+		f.refused("the password of who has rights on objects", err, fault.Denied)
+		f.must(f.store.PutDevicePermissions(f.ctx, "ta", []access.DevicePermission{{Object: 7, User: "boss", Entries: []access.ScopedPermission{read}}}))
+		boss.Grants = []iot.Grant{{Object: 7, Scope: iot.ScopeAny, Fragment: iot.AnyFragment, Level: iot.GrantRead}}
+		_, err = f.users.Update(f.ctx, boss, "child", access.UserPatch{Password: &next})
+		f.must(err)
+	})
+}
+
 func TestReservedRolesAreNotGrantedByAdministrators(t *testing.T) {
 	each(t, func(f *fixture) {
 		admin := f.admin()

@@ -39,11 +39,12 @@ type Provider struct {
 	Public func(t iot.TenantID, id string, doc iot.Doc) iot.Doc
 }
 
-// limits of session configurations
+// Limits of login options.
 const (
 	maxParallel   = 1000
 	maxAgentRules = 100
 	maxOptions    = 20
+	maxOptionDoc  = 64 << 10
 )
 
 // sessionConfiguration is a member of the document of OAUTH2_INTERNAL.
@@ -300,6 +301,9 @@ func isBuiltin(kind string) bool { return kind == BasicLogin || kind == OAuth2In
 func (u *Users) putLoginOption(ctx context.Context, p iot.Principal, o LoginOption, doc, old iot.Doc, activity string) (LoginOption, error) {
 	const op = fault.Op("access.PutLoginOption")
 	doc = doc.Without("id", "type", "self", "_type")
+	if len(doc.AppendTo(nil)) > maxOptionDoc {
+		return LoginOption{}, fault.E(op, fault.TooLarge, "a login option must not be larger than 64 KiB")
+	}
 	provider, known := u.d.Providers[o.Type]
 	var err error
 	switch {

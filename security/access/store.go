@@ -137,7 +137,7 @@ type SessionStore interface {
 	Sessions(ctx context.Context, t iot.TenantID, user iot.UserName, chain string, now time.Time) ([]Session, error)
 	// TakeSession is Session, and deletes it: of several callers exactly one gets it.
 	TakeSession(ctx context.Context, t iot.TenantID, id string, now time.Time) (Session, error)
-	// UpdateSession sets when a session was seen and when it expires; it never brings one back.
+	// UpdateSession sets when a session was seen, and when it expires if that is earlier than it would; it never brings one back.
 	UpdateSession(ctx context.Context, t iot.TenantID, id string, seen, expires time.Time) error
 	// DeleteSessions ends sessions of a user (all if user is empty; only the one with the id if id is not empty) and all that have expired.
 	DeleteSessions(ctx context.Context, t iot.TenantID, user iot.UserName, id string, now time.Time) error

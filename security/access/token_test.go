@@ -218,7 +218,9 @@ func TestWycheproof(t *testing.T) {
 		if !ok {
 			continue
 		}
-		rs256 := key.Algorithm == "RS256" && (key.Use == "" || key.Use == "sig")
+		if key.Algorithm != "RS256" || key.Use == "enc" {
+			continue // the key itself forbids what we would use it for, which only a JWK can say
+		}
 		for _, c := range g.Tests {
 			var token string
 			if json.Unmarshal(c.JWS, &token) != nil {
@@ -226,14 +228,14 @@ func TestWycheproof(t *testing.T) {
 			}
 			_, err := access.VerifyRS256(token, public)
 			switch {
-			case c.Result == "valid" && rs256:
+			case c.Result == "valid":
 				if valid++; err != nil {
 					t.Errorf("%d %s: %v", c.ID, c.Comment, err)
 				}
-			case c.Result == "invalid" && key.Use != "enc" && err == nil && rs256, c.Result != "" && !rs256 && key.Algorithm != "" && err == nil:
-				t.Errorf("%d %s: accepted", c.ID, c.Comment)
-			default:
-				invalid++
+			case c.Result == "invalid":
+				if invalid++; err == nil {
+					t.Errorf("%d %s: accepted", c.ID, c.Comment)
+				}
 			}
 		}
 	}

@@ -199,6 +199,20 @@ type FirstAdmin struct {
 	MustChange bool
 }
 
+// Check returns a fault of kind Invalid unless a realm could be founded with the administrator. A password must satisfy the policy of a tenant
+// that has set none.
+func (a FirstAdmin) Check() error {
+	for _, err := range []error{validUserName(a.Name), validEmail(a.Email)} {
+		if err != nil {
+			return err
+		}
+	}
+	if a.Password == "" {
+		return nil
+	}
+	return PasswordPolicy{Strong: true, GreenLength: minPassword}.check(a.Password)
+}
+
 // Bootstrap gives a new realm its built-in groups and its administrator. It returns true if it did, false if the realm has them already.
 func (u *Users) Bootstrap(ctx context.Context, t iot.TenantID, admin iot.UserName, password string) (bool, error) {
 	return u.Found(ctx, t, FirstAdmin{Name: admin, Password: password})
@@ -215,21 +229,13 @@ func (u *Users) Found(ctx context.Context, t iot.TenantID, a FirstAdmin) (bool, 
 	if len(groups) > 0 {
 		return false, sqlkit.Fault(op, u.furnish(ctx, t)) // a realm of before there were inventory roles
 	}
-	for _, err := range []error{validUserName(a.Name), validEmail(a.Email)} {
+	for _, err := range []error{validUserName(a.Name), validEmail(a.Email)} { // not the password: a first start may give any
 		if err != nil {
 			return false, err
 		}
 	}
 	p := iot.System(t)
 	rev := u.revision(p)
-	for _, g := range builtinGroups() {
-		if err := u.d.Store.PutGroup(ctx, t, g, true, rev); err != nil {
-			return false, sqlkit.Fault(op, err)
-		}
-	}
-	if err := u.furnish(ctx, t); err != nil {
-		return false, sqlkit.Fault(op, err)
-	}
 	now := u.d.Clock.Now()
 	user := User{Name: a.Name, Email: a.Email, Enabled: true, PasswordSince: now, Created: now, Groups: []int64{1, 2, 5}, MustReset: a.MustChange || a.Password == ""}
 	if a.Password != "" {
@@ -241,7 +247,16 @@ func (u *Users) Found(ctx context.Context, t iot.TenantID, a FirstAdmin) (bool, 
 	if t == iot.Management {
 		user.Roles = []string{"ROLE_TENANT_MANAGEMENT_CREATE", "ROLE_TENANT_MANAGEMENT_UPDATE"}
 	}
-	if err := u.d.Store.PutUser(ctx, t, user, true, rev); err != nil {
+	// The administrator comes before the groups, whose presence says that all is done: who finds neither starts over.
+	if err := u.d.Store.PutUser(ctx, t, user, true, rev); err != nil && !sqlkit.IsUnique(err) {
+		return false, sqlkit.Fault(op, err)
+	}
+	for _, g := range builtinGroups() {
+		if err := u.d.Store.PutGroup(ctx, t, g, true, rev); err != nil {
+			return false, sqlkit.Fault(op, err)
+		}
+	}
+	if err := u.furnish(ctx, t); err != nil {
 		return false, sqlkit.Fault(op, err)
 	}
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: "User created", Text: "The first administrator '" + string(a.Name) + "' was created"})

@@ -180,14 +180,22 @@ const (
 	maxChanges  = 1000
 )
 
-// Create writes a record that an application or agent reports. owner is the owner of the record's source, empty without source.
-func (l *Log) Create(ctx context.Context, p iot.Principal, r iot.AuditRecord, owner iot.UserName) (iot.AuditRecord, error) {
+// reportedBy is the fragment that says who reported a record in the name of somebody else.
+const reportedBy = "isobar_ReportedBy"
+
+// Create writes a record that an application or agent reports. subject describes the record's source to the policy, zero without source. Who
+// reports a record in another's name is named in it.
+func (l *Log) Create(ctx context.Context, p iot.Principal, r iot.AuditRecord, subject access.Object) (iot.AuditRecord, error) {
 	const op = fault.Op("audit.Create")
-	if err := l.d.Policy.Check(ctx, p, access.Audit, access.Admin, access.Object{ID: r.Source, Owner: owner}); err != nil {
+	if err := l.d.Policy.Check(ctx, p, access.Audit, access.Admin, subject); err != nil {
 		return r, err
 	}
 	if err := validate(op, &r); err != nil {
 		return r, err
+	}
+	r.Fragments = r.Fragments.Without(reportedBy)
+	if r.User != "" && r.User != p.User {
+		r.Fragments = r.Fragments.SetText(reportedBy, string(p.User))
 	}
 	r, err := l.write(p, r)
 	if err != nil {
@@ -220,13 +228,28 @@ func validate(op fault.Op, r *iot.AuditRecord) error {
 	return nil
 }
 
-// Get returns one record.
-func (l *Log) Get(ctx context.Context, p iot.Principal, id iot.ID) (iot.AuditRecord, error) {
-	if err := l.d.Policy.Check(ctx, p, access.Audit, access.Read, access.Object{}); err != nil {
-		return iot.AuditRecord{}, err
+// Get returns one record. subject describes the record's source to the policy; it is asked for who has no permission to read the audit.
+func (l *Log) Get(ctx context.Context, p iot.Principal, id iot.ID, subject func(source iot.ID, fragments []string) access.Object) (iot.AuditRecord, error) {
+	denied := l.d.Policy.Check(ctx, p, access.Audit, access.Read, access.Object{})
+	if denied != nil && len(p.Grants) == 0 {
+		return iot.AuditRecord{}, denied
 	}
 	r, err := l.d.Store.Get(ctx, p.Tenant, id)
-	return r, sqlkit.Fault("audit.Get", err)
+	if err != nil {
+		if denied != nil { // which records there are is nothing to know for who may read none of them
+			return r, denied
+		}
+		return r, sqlkit.Fault("audit.Get", err)
+	}
+	if denied != nil {
+		if r.Source == 0 {
+			return iot.AuditRecord{}, denied
+		}
+		if err := l.d.Policy.Check(ctx, p, access.Audit, access.Read, subject(r.Source, access.Names(p, r.Fragments))); err != nil {
+			return iot.AuditRecord{}, err
+		}
+	}
+	return r, nil
 }
 
 // List returns a page of records and the number of all that match.

@@ -76,20 +76,20 @@ func TestAuditLog(t *testing.T) {
 		if _, n, err := log.List(ctx, reader, audit.Query{Source: 4, Type: "User", User: "ann", Application: "cockpit", Limit: 9}); err != nil || n != 1 {
 			t.Errorf("by everything: %d %v", n, err)
 		}
-		if got, err := log.Get(ctx, reader, records[0].ID); err != nil || got.Activity != "did 8" {
+		if got, err := log.Get(ctx, reader, records[0].ID, nil); err != nil || got.Activity != "did 8" {
 			t.Errorf("%+v %v", got, err)
 		}
-		if _, err := log.Get(ctx, reader, 99999); !fault.Is(err, fault.NotFound) {
+		if _, err := log.Get(ctx, reader, 99999, nil); !fault.Is(err, fault.NotFound) {
 			t.Errorf("missing: %v", err)
 		}
 		if _, _, err := log.List(ctx, iot.Principal{Tenant: "a", User: "x"}, audit.Query{Limit: 1}); !fault.Is(err, fault.Denied) {
 			t.Errorf("without the permission: %v", err)
 		}
 		mine := iot.AuditRecord{Type: "User", Activity: "a", Text: "t", Time: from, Source: 1}
-		if _, err := log.Create(ctx, iot.Principal{Tenant: "a", User: "dev"}, mine, "dev"); err != nil {
+		if _, err := log.Create(ctx, iot.Principal{Tenant: "a", User: "dev"}, mine, access.Object{ID: 1, Owner: "dev"}); err != nil {
 			t.Errorf("the owner writes about its object: %v", err)
 		}
-		if _, err := log.Create(ctx, iot.Principal{Tenant: "a", User: "dev"}, mine, "other"); !fault.Is(err, fault.Denied) {
+		if _, err := log.Create(ctx, iot.Principal{Tenant: "a", User: "dev"}, mine, access.Object{ID: 1, Owner: "other"}); !fault.Is(err, fault.Denied) {
 			t.Errorf("about another's object: %v", err)
 		}
 
@@ -143,7 +143,7 @@ func TestCreateRefusesWhatIsNoRecord(t *testing.T) {
 	} {
 		r := good
 		c.change(&r)
-		made, err := log.Create(ctx, p, r, "")
+		made, err := log.Create(ctx, p, r, access.Object{})
 		if c.ok && (err != nil || made.ID == 0) || !c.ok && !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", c.name, err)
 		}

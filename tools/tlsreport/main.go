@@ -53,7 +53,9 @@ func report(version, tool string, at time.Time, args []string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What testssl.sh says of our TLS\n\nMade by `make tls-report` on %s: Isobar %s built with %s, testssl.sh %s of Debian.\n\n", at.UTC().Format(time.DateOnly), version, runtime.Version(), tool)
 	b.WriteString("The certificate is ECDSA P-256, 90 days, signed for this run by a throw-away authority that testssl.sh was told to trust (`--add-ca`); it names a\nrevocation list as a real one would. " +
-		"What follows is about our listeners, not about that certificate.\nThe run fails on any finding of MEDIUM or above, and on anything that could not be tested (WARN, FATAL).\n\n")
+		"What follows is about our listeners, not about that certificate.\nThe run fails on any finding of MEDIUM or above, and on anything that could not be tested (WARN, FATAL), but for the\nremark that the testing machine's own openssl has no GOST engine, which is left out here.\n\n" +
+		"This version of testssl.sh gives no grades and does not know the hybrid key exchange with ML-KEM; tests of our own do (`security/protect`).\nThe LOW findings: Go tells clients to keep session tickets " +
+		"for seven days (the key that new ones are made with changes daily); a CAA record is a matter of the\ndomain's DNS.\n\n")
 	b.WriteString("    testssl --quiet --warnings batch --ip 127.0.0.1 --add-ca ca.pem --jsonfile FILE localhost:PORT\n\n## Summary\n\n| Listener | findings | CRITICAL | HIGH | MEDIUM | WARN | LOW | INFO | OK |\n|---|---|---|---|---|---|---|---|---|\n")
 	var failed []error
 	var details strings.Builder

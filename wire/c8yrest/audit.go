@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/security/audit"
 )
 
@@ -65,7 +66,17 @@ func getAudit(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.s.Audit.Get(c.ctx, c.p, id)
+	r, err := c.s.Audit.Get(c.ctx, c.p, id, func(source iot.ID, fragments []string) access.Object {
+		src, err := c.s.Registry.Source(c.ctx, c.p.Tenant, source)
+		if err != nil { // c8y: of what is no managed object, such as an alarm or an operation, only the permission decides
+			return access.Object{}
+		}
+		o, err := c.s.Registry.Subject(c.ctx, c.p, src, access.Audit, fragments...)
+		if err != nil {
+			return access.Object{}
+		}
+		return o
+	})
 	if err != nil {
 		return err
 	}
@@ -74,17 +85,20 @@ func getAudit(c *call) error {
 	return c.json(http.StatusOK, "auditrecord", o.b)
 }
 
-// auditSource reads the source of a record, if it has one, and returns its owner.
-func (c *call) auditSource(d iot.Doc, r *iot.AuditRecord) (owner iot.UserName, err error) {
+// auditSource reads the source of a record, if it has one, and describes it to the policy.
+func (c *call) auditSource(d iot.Doc, r *iot.AuditRecord) (subject access.Object, err error) {
 	raw := d.Get("source")
 	if raw == nil {
-		return "", nil
+		return subject, nil
 	}
 	if r.Source, err = sourceID(raw); err != nil {
-		return "", err
+		return subject, err
 	}
 	src, err := c.s.Registry.Source(c.ctx, c.p.Tenant, r.Source)
-	return src.Owner, err
+	if err != nil {
+		return subject, err
+	}
+	return c.s.Registry.Subject(c.ctx, c.p, src, access.Audit, access.Names(c.p, r.Fragments)...)
 }
 
 func createAudit(c *call) error {
@@ -104,7 +118,8 @@ func createAudit(c *call) error {
 			return err
 		}
 	}
-	owner, err := c.auditSource(d, &r)
+	r.Fragments = d.Without(auditMembers...).WithoutNulls()
+	subject, err := c.auditSource(d, &r)
 	if err != nil {
 		return err
 	}
@@ -113,8 +128,7 @@ func createAudit(c *call) error {
 			return missing("changes")
 		}
 	}
-	r.Fragments = d.Without(auditMembers...).WithoutNulls()
-	if r, err = c.s.Audit.Create(c.ctx, c.p, r, owner); err != nil {
+	if r, err = c.s.Audit.Create(c.ctx, c.p, r, subject); err != nil {
 		return err
 	}
 	return c.stored(http.StatusCreated, "auditrecord", c.base()+"/audit/auditRecords/"+r.ID.String(), func() ([]byte, error) {

@@ -95,11 +95,7 @@ func (s *Server) identify(r *http.Request, rt Route) (p iot.Principal, cookie ac
 
 // hostTenant resolves the tenant from the host: empty for the default.
 func (s *Server) hostTenant(r *http.Request) iot.TenantID {
-	name, _, _ := strings.Cut(host(r), ".")
-	if t := iot.TenantID(name); t.Valid() && s.Tenants.Active(r.Context(), t) == nil && strings.Contains(host(r), ".") {
-		return t
-	}
-	return ""
+	return s.Tenants.ByHost(r.Context(), r.Host)
 }
 
 func host(r *http.Request) string {

@@ -109,7 +109,7 @@ func (c *call) writeAnswer(o *object, a access.Answer, q access.Question) error 
 		}
 		o.endList()
 	}
-	o.text("text", sentence(a))
+	o.text("text", c.sentence(a))
 	o.close()
 	return nil
 }
@@ -143,12 +143,12 @@ func (c *call) writeGrant(o *object, g iot.Grant, to iot.ID) error {
 }
 
 // sentence says an answer in words.
-func sentence(a access.Answer) string {
+func (c *call) sentence(a access.Answer) string {
 	switch {
 	case a.Disabled && a.Allowed:
 		return "The account is disabled. If it were not, it could do this."
 	case a.Allowed && a.Layer == access.ByPermission && len(a.Holders) > 0:
-		return "Yes: " + a.Permission + " through the global role " + strings.Join(a.Holders, ", ") + "."
+		return "Yes: " + a.Permission + " through " + strings.Join(a.Holders, ", ") + "."
 	case a.Allowed && a.Layer == access.ByPermission:
 		return "Yes: " + a.Permission + ", held directly."
 	case a.Allowed && a.Layer == access.ByOwnership:
@@ -162,7 +162,11 @@ func sentence(a access.Answer) string {
 			if g.Role == "" {
 				name = "a device permission"
 			}
-			if text := name + " on " + g.Object.String(); !slices.Contains(from, text) {
+			object := g.Object.String()
+			if src, err := c.s.Registry.Source(c.ctx, c.p.Tenant, g.Object); err == nil && src.Name != "" {
+				object = src.Name
+			}
+			if text := name + " on " + object; !slices.Contains(from, text) {
 				from = append(from, text)
 			}
 		}
@@ -197,6 +201,15 @@ func explain(c *call) error {
 	a, err := c.s.Users.Explain(c.ctx, c.p, user, q)
 	if err != nil {
 		return err
+	}
+	if q.Object.ID != 0 && c.mayReadUsers() != nil {
+		// Whoever asks about themselves learns nothing else of an object that they may not see.
+		if _, err := c.s.Registry.Check(c.ctx, c.p, q.Object.ID, access.ManagedObject, access.Read); fault.Is(err, fault.Denied) {
+			name, q.Object.Owner = "", ""
+			a.Missing = slices.DeleteFunc(a.Missing, func(m access.Missing) bool { return m.Kind == access.MissingOwner || m.Kind == access.MissingFragments })
+		} else if err != nil {
+			return err
+		}
 	}
 	var o object
 	o.open()

@@ -93,6 +93,7 @@ func tenantRoutes() []Route {
 	const o, app = "/tenant/options", "/application/applications"
 	return []Route{
 		get("/tenant/currentTenant", currentTenant), get("/tenant/tenants", listTenants), get("/tenant/tenants/{tenant}", getTenant),
+		post("/tenant/tenants", createTenant), put("/tenant/tenants/{tenant}", updateTenant), del("/tenant/tenants/{tenant}", deleteTenant), get("/isobar/tenants/receipts", listReceipts),
 		public(get("/tenant/loginOptions", loginOptions)), get("/tenant/loginOptions/{id}", loginOption),
 		public(post("/tenant/oauth", oauthCookies)), public(post("/tenant/oauth/token", oauthToken)),
 		get(o, listOptions), post(o, createOption), get(o+"/{category}", getOptions), put(o+"/{category}", putOptions),

@@ -60,7 +60,15 @@ func (s *Store) PutTenant(ctx context.Context, t tenancy.Tenant, create bool, re
 	}
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		if create {
-			_, err := tx.Exec(ctx, `INSERT INTO tenant (id, doc, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?)`, string(t.ID), string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
+			var used int // ids of deleted tenants are not given again
+			if err := tx.QueryRow(ctx, `SELECT count(*) FROM tenant_receipt WHERE id = ?`, string(t.ID)).Scan(&used); err != nil {
+				return err
+			}
+			if used > 0 {
+				return tenancy.ErrUsed
+			}
+			_, err := tx.Exec(ctx, `INSERT INTO tenant (id, domain, doc, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?)`,
+				string(t.ID), t.Domain, string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
 			return err
 		}
 		var old []byte
@@ -71,9 +79,50 @@ func (s *Store) PutTenant(ctx context.Context, t tenancy.Tenant, create bool, re
 		if err := tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t.ID), Kind: string(iot.KindTenant), ID: string(t.ID), From: sqlkit.Time(at), Until: rev, Doc: old}); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE tenant SET doc = ?, rev_at = ?, rev_by = ?, rev_set = ? WHERE id = ?`, string(doc), rev.At.UnixMilli(), rev.By, rev.Set, string(t.ID))
+		_, err := tx.Exec(ctx, `UPDATE tenant SET domain = ?, doc = ?, rev_at = ?, rev_by = ?, rev_set = ? WHERE id = ?`, t.Domain, string(doc), rev.At.UnixMilli(), rev.By, rev.Set, string(t.ID))
 		return err
 	})
+}
+
+// NextNumber implements tenancy.Store.
+func (s *Store) NextNumber(ctx context.Context) (int64, error) {
+	n, err := s.db.NextID(ctx, string(iot.Management), "tenant")
+	return int64(n), err
+}
+
+// EraseRows implements tenancy.Store. The audit stays, as what its own face leaves of it.
+func (s *Store) EraseRows(ctx context.Context, t iot.TenantID) (map[string]int64, error) {
+	return s.db.EraseTenant(ctx, string(t), "audit_record", "audit_entry", "audit_head", "audit_witness")
+}
+
+// Bury implements tenancy.Store.
+func (s *Store) Bury(ctx context.Context, r tenancy.Receipt) error {
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO tenant_receipt (id, at, doc) VALUES (?,?,?)`, string(r.Tenant), r.ErasedAt.UnixMilli(), string(doc)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM tenant WHERE id = ?`, string(r.Tenant))
+		return err
+	})
+}
+
+// Receipts implements tenancy.Store.
+func (s *Store) Receipts(ctx context.Context) (out []tenancy.Receipt, err error) {
+	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		var doc []byte
+		var x tenancy.Receipt
+		if err := r.Scan(&doc); err != nil {
+			return err
+		}
+		err := json.Unmarshal(doc, &x)
+		out = append(out, x)
+		return err
+	}, `SELECT doc FROM tenant_receipt ORDER BY at DESC, id`)
+	return out, err
 }
 
 // Options implements tenancy.Store.

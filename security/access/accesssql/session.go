@@ -89,7 +89,8 @@ func (s *Store) TakeSession(ctx context.Context, t iot.TenantID, id string, now 
 // UpdateSession implements access.SessionStore.
 func (s *Store) UpdateSession(ctx context.Context, t iot.TenantID, id string, seen, expires time.Time) error {
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE session SET seen = ?, expires = ? WHERE tenant = ? AND id = ?`, seen.UnixMilli(), expires.UnixMilli(), string(t), id)
+		_, err := tx.Exec(ctx, `UPDATE session SET seen = ?, expires = CASE WHEN expires < ? THEN expires ELSE ? END WHERE tenant = ? AND id = ?`,
+			seen.UnixMilli(), expires.UnixMilli(), expires.UnixMilli(), string(t), id)
 		return err
 	})
 }
