@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -219,11 +220,19 @@ func (s *Tenants) PutOptions(ctx context.Context, p iot.Principal, options []Opt
 			return fault.E(op, fault.Invalid, "the value of an option must not be longer than 64 KiB")
 		}
 	}
+	before, err := s.d.Store.Options(ctx, p.Tenant, "")
+	if err != nil {
+		return fault.E(op, err)
+	}
 	if err := s.d.Store.PutOptions(ctx, p.Tenant, options, s.revision(p)); err != nil {
 		return fault.E(op, err)
 	}
 	for _, o := range options {
-		s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Option", Activity: "Option updated", Text: "Option '" + o.Category + "." + o.Key + "'"})
+		activity, was := "Option created", ""
+		if i := slices.IndexFunc(before, func(x Option) bool { return x.OptionKey == o.OptionKey }); i >= 0 {
+			activity, was = "Option updated", before[i].Value
+		}
+		s.recordOption(ctx, p, activity, o.OptionKey, was, o.Value)
 	}
 	return nil
 }
@@ -234,6 +243,7 @@ func (s *Tenants) DeleteOption(ctx context.Context, p iot.Principal, key OptionK
 	if err := s.d.Policy.Check(ctx, p, access.Option, access.Admin, access.Object{}); err != nil {
 		return err
 	}
+	was := s.Value(ctx, p.Tenant, key, "")
 	err := s.d.Store.DeleteOption(ctx, p.Tenant, key, s.revision(p))
 	if errors.Is(err, sql.ErrNoRows) {
 		return fault.E(op, fault.NotFound, "Unable to find option "+key.Category+"."+key.Key)
@@ -241,9 +251,30 @@ func (s *Tenants) DeleteOption(ctx context.Context, p iot.Principal, key OptionK
 	if err != nil {
 		return fault.E(op, err)
 	}
-	s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Option", Activity: "Option deleted", Text: "Option '" + key.Category + "." + key.Key + "'"})
+	s.recordOption(ctx, p, "Option deleted", key, was, "")
 	return nil
 }
+
+// SecretOption reports whether an option holds a secret, which only the platform and its owner may see. c8y: by the name of its key.
+func SecretOption(key OptionKey) bool { return strings.HasPrefix(key.Key, "credentials.") }
+
+// recordOption writes the audit of an option, without the values of secrets.
+func (s *Tenants) recordOption(ctx context.Context, p iot.Principal, activity string, key OptionKey, before, after string) {
+	change := iot.AttributeChange{Attribute: "value"}
+	if !SecretOption(key) {
+		change.Previous, change.New = before, after
+	}
+	if len(change.Previous) > maxAudited {
+		change.Previous = change.Previous[:maxAudited]
+	}
+	if len(change.New) > maxAudited {
+		change.New = change.New[:maxAudited]
+	}
+	change.Previous, change.New = strings.ToValidUTF8(change.Previous, ""), strings.ToValidUTF8(change.New, "")
+	s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Option", Activity: activity, Text: "Option '" + key.Category + "." + key.Key + "'", Changes: []iot.AttributeChange{change}})
+}
+
+const maxAudited = 1 << 10 // bytes of a value
 
 func (s *Tenants) revision(p iot.Principal) sqlkit.Revision {
 	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}

@@ -3,6 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -42,11 +45,13 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 		}
 		return nil, fault.E(op, classify(op, err), "the parent does not exist")
 	}
-	out := make([]Object, len(news))
+	out, records := make([]Object, len(news)), make([]iot.AuditRecord, len(news))
 	for i, n := range news {
 		out[i] = Object{ManagedObject: n.Object}
 		r.publish(p.Tenant, iot.Created, out[i])
+		records[i] = auditOf("Managed object created", iot.ManagedObject{}, n.Object)
 	}
+	r.record(ctx, p, records)
 	if place.Parent != 0 {
 		r.touched(ctx, p, place.Parent)
 	}
@@ -112,7 +117,9 @@ func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, chang
 		seen.Owner, seen.Global, seen.Fragments = s.Owner, s.Global, access.Names(p, o.Fragments)
 		return r.d.Policy.Check(ctx, p, family(o.Fragments), access.Update, seen)
 	}
+	var before iot.ManagedObject
 	o, written, err := r.d.Store.Update(ctx, p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
+		before = old
 		if err := may(old); err != nil {
 			return old, err
 		}
@@ -146,8 +153,53 @@ func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, chang
 	}
 	if written {
 		r.publish(p.Tenant, iot.Updated, o)
+		r.record(ctx, p, []iot.AuditRecord{auditOf("Managed object updated", before, o.ManagedObject)})
 	}
 	return o, nil
+}
+
+// auditOf is the audit record of a change of an object, with what differs.
+func auditOf(activity string, before, after iot.ManagedObject) iot.AuditRecord {
+	doc := func(o iot.ManagedObject) iot.Doc {
+		if o.ID == 0 {
+			return nil
+		}
+		d := o.Fragments
+		for _, f := range [...][2]string{{"owner", string(o.Owner)}, {"name", o.Name}, {"type", o.Type}} {
+			if f[1] != "" {
+				d = d.SetText(f[0], f[1])
+			}
+		}
+		return d
+	}
+	o := after
+	if o.ID == 0 {
+		o = before
+	}
+	return iot.AuditRecord{Type: "Inventory", Activity: activity, Text: activity + ": '" + o.ID.String() + "' (" + clip(o.Name) + ")", Source: o.ID, Changes: iot.Diff(doc(before), doc(after))}
+}
+
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}
+
+// recorders is how many audit records one request writes at a time: those share commits.
+const recorders = 64
+
+// record writes audit records and waits for them.
+func (r *Registry) record(ctx context.Context, p iot.Principal, records []iot.AuditRecord) {
+	for part := range slices.Chunk(records, recorders) {
+		var done sync.WaitGroup
+		for _, x := range part[1:] {
+			done.Go(func() { r.d.Audit.Record(ctx, p, x) })
+		}
+		r.d.Audit.Record(ctx, p, part[0])
+		done.Wait()
+	}
 }
 
 // touched marks an object as updated because a relation of it changed, and publishes it.
@@ -191,10 +243,12 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 	if err != nil {
 		return nil, classify(op, err)
 	}
-	for _, o := range removed {
+	records := make([]iot.AuditRecord, len(removed))
+	for i, o := range removed {
 		r.publish(p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: o.ID}})
-		r.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Inventory", Activity: "Managed object deleted", Text: "Managed object '" + o.ID.String() + "' (" + o.Name + ") deleted", Source: o.ID})
+		records[i] = auditOf("Managed object deleted", o, iot.ManagedObject{})
 	}
+	r.record(ctx, p, records)
 	return removed, nil
 }
 

@@ -1,10 +1,11 @@
 package c8yrest
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/governance/tenancy"
@@ -20,7 +21,7 @@ const encrypted = "<<Encrypted>>"
 
 // shown hides secrets: c8y: keys that start with "credentials." are never returned in clear.
 func shown(o tenancy.Option) string {
-	if strings.HasPrefix(o.Key, "credentials.") {
+	if tenancy.SecretOption(o.OptionKey) {
 		return encrypted
 	}
 	return o.Value
@@ -173,16 +174,18 @@ func deleteOption(c *call) error {
 }
 
 // systemOptions are settings of the platform that clients ask for.
-func (s *Server) systemOptions() []tenancy.Option {
+func (s *Server) systemOptions(ctx context.Context, t iot.TenantID) []tenancy.Option {
 	opt := func(category, key, value string) tenancy.Option {
 		return tenancy.Option{OptionKey: tenancy.OptionKey{Category: category, Key: key}, Value: value}
 	}
+	passwords, factors := s.Users.PasswordPolicy(ctx, t), s.Users.Factors(ctx, t)
 	return []tenancy.Option{
 		opt("device-control", "bulkoperation.creationramp", "1"), opt("device-registration", "security-token.policy", "OPTIONAL"),
-		opt("files", "max.size", "52428800"), opt("password", "enforce.strength", "true"), opt("password", "green.min-length", "8"),
-		opt("password", "limit.validity", "0"), opt("plugin", "eventprocessing.enabled", "false"), opt("reportMailer", "available", "false"),
-		opt("support-user", "enabled", "false"), opt("system", "version", s.Version), opt("two-factor-authentication", "enabled", "false"),
-		opt("two-factor-authentication", "enforced", "false"), opt("two-factor-authentication", "strategy", "TOTP"),
+		opt("files", "max.size", "52428800"), opt("password", "enforce.strength", strconv.FormatBool(passwords.Strong)), opt("password", "green.min-length", strconv.Itoa(passwords.GreenLength)),
+		opt("password", "limit.validity", strconv.Itoa(int(passwords.Validity.Hours()/24))), opt("plugin", "eventprocessing.enabled", "false"),
+		opt("reportMailer", "available", strconv.FormatBool(s.Users.CanMail())),
+		opt("support-user", "enabled", "false"), opt("system", "version", s.Version), opt("two-factor-authentication", "enabled", strconv.FormatBool(factors.Offered)),
+		opt("two-factor-authentication", "enforced", strconv.FormatBool(factors.Enforced)), opt("two-factor-authentication", "strategy", "TOTP"),
 	}
 }
 
@@ -207,7 +210,7 @@ func listSystemOptions(c *call) error {
 	var o object
 	o.open()
 	o.list("options")
-	for _, x := range c.s.systemOptions() {
+	for _, x := range c.s.systemOptions(c.ctx, c.p.Tenant) {
 		if c.concealed(x.OptionKey) {
 			x.Value = encrypted
 		}
@@ -221,7 +224,7 @@ func listSystemOptions(c *call) error {
 
 func getSystemOption(c *call) error {
 	key := c.optionKey()
-	for _, x := range c.s.systemOptions() {
+	for _, x := range c.s.systemOptions(c.ctx, c.p.Tenant) {
 		if x.OptionKey == key {
 			if c.concealed(key) {
 				return c.s.Policy.Check(c.ctx, c.p, access.Option, access.Admin, access.Object{})

@@ -101,7 +101,7 @@ func lay(open string, items []string, end, indent string) string {
 	return open + "\n" + indent + "  " + strings.Join(items, ",\n"+indent+"  ") + "\n" + indent + end
 }
 
-var volatile = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)|(?:pageSize|currentPage|Max-Age)=\d+|eyJ[\w-]+\.[\w-]+\.[\w-]+|\b[A-Z2-7]{16,26}\b|(?:^|[/='])\d+\b`)
+var volatile = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)|(?:pageSize|currentPage|Max-Age)=\d+|eyJ[\w-]+\.[\w-]+\.[\w-]+|\b[A-Z2-7]{16,26}\b|\b[0-9a-f]{64}\b|(?:^|[/='])\d+\b`)
 
 // text replaces in a text what differs from run to run: what was captured, times that the server set, tokens, the address.
 func (v *view) text(s string) string {
