@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/isobar-iot/isobar/enterprise/directory/ldap"
+	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/governance/tenancy/tenancysql"
 	"github.com/isobar-iot/isobar/iot"
@@ -66,6 +68,15 @@ func (p *parts) owns(ctx context.Context, t iot.TenantID, name iot.UserName) (bo
 	return len(objects) > 0, err
 }
 
+// firstAdmin is the administrator that a tenant was born with.
+func (p *parts) firstAdmin(ctx context.Context, t iot.TenantID) iot.UserName {
+	tenant, err := p.tenants.Get(ctx, t)
+	if err != nil {
+		return adminUser
+	}
+	return iot.UserName(tenant.AdminName)
+}
+
 const (
 	adminUser     = "admin"
 	bootstrapUser = "devicebootstrap"
@@ -81,8 +92,9 @@ func startAccess(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := access.Deps{Store: store, Sessions: store, Grants: store, Tenants: p.tenants, Audit: p.audit, Bus: p.bus, Policy: p.policy, FirstAdmin: adminUser, Clock: p.clock,
-		Log: p.component("access"), Option: p.option, Owns: p.owns, Vault: vault}
+	deps := access.Deps{Store: store, Sessions: store, Grants: store, Tenants: p.tenants, Audit: p.audit, Bus: p.bus, Policy: p.policy, FirstAdmin: p.firstAdmin, Clock: p.clock,
+		Log: p.component("access"), Option: p.option, Owns: p.owns, Vault: vault,
+		Directories: []access.Directory{p.ldap}, Providers: map[string]access.Provider{oidc.Type: p.sso.Provider(), ldap.Type: p.ldap.Provider()}}
 	if err := p.conf.Mail.deliver(&deps); err != nil {
 		return nil, err
 	}

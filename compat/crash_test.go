@@ -113,6 +113,7 @@ func TestKillUnderLoad(t *testing.T) {
 			for cycle := range n {
 				c.load(server, time.Duration(200+random.IntN(600))*time.Millisecond)
 				noDefects(t, server)
+				verifyAudit(t, options)
 				server = rig.Start(t, options)
 				slowest = max(slowest, server.Ready)
 				if c.cycle.total() == 0 {
@@ -137,6 +138,19 @@ func TestKillUnderLoad(t *testing.T) {
 			noDefects(t, server)
 			t.Logf("%d kills, %d acknowledged, none lost; slowest restart %s; %s in all", n, written, slowest.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 		})
+	}
+}
+
+// verifyAudit fails the test unless the audit of a killed server is a whole chain.
+func verifyAudit(t *testing.T, o rig.Options) {
+	t.Helper()
+	args := []string{"audit", "verify", "--data", o.Data}
+	if o.Postgres != "" {
+		args = append(args, "--postgres", o.Postgres)
+	}
+	p := rig.Run(t, nil, args...)
+	if code := p.Exit(t, 30*time.Second); code != 0 {
+		t.Fatalf("the audit does not verify after a kill (exit code %d):\n%s%s", code, p.Out.String(), p.Err.String())
 	}
 }
 

@@ -25,17 +25,24 @@ func TestDocsCommands(t *testing.T) {
 	}
 	defer pf.Stop()
 	_, port, _ := strings.Cut(pf.Addr("mqtt"), ":")
-	script := "set -eu\n" + shellBlocks(t, "../docs/how-to/connect-a-device.md")
-	cmd := exec.Command("sh", "-c", script)
-	cmd.Env = append(os.Environ(), "URL=http://"+pf.Addr("http"), "MQTT_PORT="+port, "ADMIN="+conf.AdminPassword, "BOOTSTRAP="+conf.BootstrapPassword)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for _, want := range []string{`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the page's last commands do not show %s:\n%s", want, out)
-		}
+	for page, wants := range map[string][]string{
+		"connect-a-device.md": {`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`},
+		"access.md": {`"name":"Manager"`, `"text":"Yes: the inventory role Manager on Plant 1."`, `"path":[{"id":`, `{"user":"ann","allowed":true`, `"gained":["ROLE_ALARM_READ"`,
+			`"adminOneTimeLogin":"` + "http://" + pf.Addr("http") + `/apps/public/login/#otp=`},
+	} {
+		t.Run(page, func(t *testing.T) {
+			cmd := exec.Command("sh", "-c", "set -eu\n"+shellBlocks(t, "../docs/how-to/"+page))
+			cmd.Env = append(os.Environ(), "URL=http://"+pf.Addr("http"), "MQTT_PORT="+port, "ADMIN="+conf.AdminPassword, "BOOTSTRAP="+conf.BootstrapPassword)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for _, want := range wants {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("the page's commands do not show %s:\n%s", want, out)
+				}
+			}
+		})
 	}
 }
 

@@ -301,7 +301,7 @@ func (u *Users) Delete(ctx context.Context, p iot.Principal, name iot.UserName) 
 	if name == p.User {
 		return fault.E(op, fault.Invalid, "you cannot delete yourself")
 	}
-	if name == u.d.FirstAdmin {
+	if u.d.FirstAdmin != nil && name == u.d.FirstAdmin(ctx, p.Tenant) {
 		return fault.E(op, fault.Conflict, "the first administrator of a tenant cannot be deleted")
 	}
 	user, err := u.d.Store.User(ctx, p.Tenant, name)

@@ -54,8 +54,8 @@ type Deps struct {
 	Audit    Auditor
 	Bus      *bus.Bus
 	Policy   *Policy
-	// FirstAdmin is the name of the administrator that every realm is born with, who cannot be deleted.
-	FirstAdmin iot.UserName
+	// FirstAdmin returns the name of the administrator that a realm was born with, who cannot be deleted. Optional: without it anybody can.
+	FirstAdmin func(ctx context.Context, t iot.TenantID) iot.UserName
 	Clock      clock.Clock
 	Log        *slog.Logger
 

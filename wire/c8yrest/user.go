@@ -50,6 +50,19 @@ func (c *call) groupURL(id int64) string {
 }
 
 func (c *call) writeGroup(o *object, g access.Group) {
+	c.writeGroupWith(o, g, c.held("", []int64{g.ID}))
+}
+
+// held returns the device permissions of a user and of groups. What cannot be read is left out, as if there were none.
+func (c *call) held(user iot.UserName, groups []int64) []access.DevicePermission {
+	out, err := c.s.Users.HeldPermissions(c.ctx, c.p, user, groups)
+	if err != nil {
+		c.s.Log.Warn("read device permissions", "tenant", c.p.Tenant, "err", err)
+	}
+	return out
+}
+
+func (c *call) writeGroupWith(o *object, g access.Group, held []access.DevicePermission) {
 	self := c.groupURL(g.ID)
 	o.open()
 	o.int("id", g.ID)
@@ -60,6 +73,11 @@ func (c *call) writeGroup(o *object, g access.Group) {
 	o.b = g.Custom.AppendTo(o.b)
 	o.comma = true
 	o.begin("devicePermissions")
+	for _, p := range held {
+		if p.User == "" && p.Group == g.ID {
+			writeHeld(o, []access.DevicePermission{p})
+		}
+	}
 	o.close()
 	o.list("applications")
 	o.endList()
@@ -94,7 +112,13 @@ func (c *call) writeUser(o *object, u access.User, groups []access.Group, self s
 	o.some("owner", string(u.Owner))
 	o.some("delegatedBy", string(u.DelegatedBy))
 	o.int("subusersCount", int64(u.Subusers))
+	held := c.held(u.Name, u.Groups)
 	o.begin("devicePermissions")
+	for _, p := range held {
+		if p.User == u.Name {
+			writeHeld(o, []access.DevicePermission{p})
+		}
+	}
 	o.close()
 	o.begin("customProperties")
 	o.members(u.Custom.Without("userOrigin"))
@@ -111,7 +135,7 @@ func (c *call) writeUser(o *object, u access.User, groups []access.Group, self s
 			o.open()
 			o.text("self", c.userURL(u.Name)+"/groups/"+strconv.FormatInt(g.ID, 10))
 			o.key("group")
-			c.writeGroup(o, g)
+			c.writeGroupWith(o, g, held)
 			o.close()
 		}
 	}

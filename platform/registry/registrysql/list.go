@@ -13,7 +13,7 @@ import (
 )
 
 // smallReach is how many objects of a scope are named one by one in a query: then any filter and any order costs no more than reading them.
-const smallReach = 1000
+const smallReach = 2000
 
 // maxWays bounds the parts of one statement.
 const maxWays = 64
@@ -114,12 +114,13 @@ func (s *Store) listAlong(ctx context.Context, t iot.TenantID, along []way, b *b
 		return nil, n, nil
 	}
 	text, args := union(" ORDER BY w.id LIMIT ?", q.Offset+q.Limit)
-	var page []iot.ID
-	err := s.eachID(ctx, func(id iot.ID) { page = append(page, id) }, text+` ORDER BY id LIMIT ? OFFSET ?`, append(args, q.Limit, q.Offset)...)
-	if err != nil {
-		return nil, 0, err
-	}
-	out, err := s.Get(ctx, t, page...)
+	var out []registry.Object
+	err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		o, err := scanObject(r)
+		out = append(out, o)
+		return err
+	}, `SELECT `+columns+` FROM (`+text+` ORDER BY id LIMIT ? OFFSET ?) page CROSS JOIN managed_object m LEFT JOIN object_state s ON s.tenant = m.tenant AND s.id = m.id
+		WHERE m.tenant = ? AND m.id = page.id ORDER BY m.id`, append(args, q.Limit, q.Offset, string(t))...)
 	return out, n, err
 }
 
