@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,11 +87,35 @@ func (r *Registry) Child(ctx context.Context, p iot.Principal, parent iot.ID, ki
 	return found[0], nil
 }
 
-// Neighbours returns the direct relations of objects, to children or to parents. It makes no decision: call it for objects that p was
-// allowed to read.
+// Neighbours returns the direct relations of objects that p was allowed to read: to those children that p may read as well, or to all parents. c8y:
+// the parents of what one may read are no secret.
 func (r *Registry) Neighbours(ctx context.Context, p iot.Principal, ids []iot.ID, parents bool) ([]Relation, error) {
+	const op = fault.Op("registry.Neighbours")
 	rel, err := r.d.Store.Neighbours(ctx, p.Tenant, ids, parents)
-	return rel, classify("registry.Neighbours", err)
+	if err != nil || parents || len(rel) == 0 {
+		return rel, classify(op, err)
+	}
+	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
+	if err != nil || scope.All {
+		return rel, err
+	}
+	children := make([]iot.ID, len(rel))
+	for i, x := range rel {
+		children[i] = x.Child
+	}
+	slices.Sort(children)
+	seen := map[iot.ID]bool{}
+	const chunk = 500
+	for part := range slices.Chunk(slices.Compact(children), chunk) {
+		objects, _, err := r.d.Store.List(ctx, p.Tenant, scope, Query{IDs: part, Limit: len(part)})
+		if err != nil {
+			return nil, classify(op, err)
+		}
+		for _, o := range objects {
+			seen[o.ID] = true
+		}
+	}
+	return slices.DeleteFunc(rel, func(x Relation) bool { return !seen[x.Child] }), nil
 }
 
 // Below returns an object's id and all ids below it through the given kinds. It makes no decision.
