@@ -15,8 +15,11 @@ import (
 // smallReach is how many objects of a scope are named one by one in a query: then any filter and any order costs no more than reading them.
 const smallReach = 2000
 
-// maxWays bounds the parts of one statement.
-const maxWays = 64
+// fewWays is up to how many ways a list is read along them; maxWays bounds the parts of one statement, for scopes that are too long to be named.
+const (
+	fewWays = 6
+	maxWays = 64
+)
 
 // List implements registry.Store. What is in scope becomes part of the query, in one of three forms. Lists in the order of ids are read along
 // the ways into the scope, each of which an index gives in that order. For others, a short scope is named object by object; a long one is a
@@ -36,13 +39,15 @@ func (s *Store) List(ctx context.Context, t iot.TenantID, scope access.Scope, q 
 			along = ways(t, scope)
 		}
 		named := false
-		if len(along) == 0 || len(along) > maxWays {
-			along = nil
+		if len(along) == 0 || len(along) > fewWays {
 			ids, complete, err := s.Reach(ctx, t, scope, s.small)
 			if err != nil {
 				return nil, 0, err
 			}
-			if named = complete; named {
+			if named = complete; named || len(along) > maxWays {
+				along = nil
+			}
+			if named {
 				var list any
 				tables, list = namedFrom(b.dialect, ids)
 				first = append(first, list)
