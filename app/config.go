@@ -32,8 +32,10 @@ type Config struct {
 	Edge           EdgeConfig
 	AuditKey       string
 	Mail           MailConfig
-	LogLevel       string
-	LogFormat      string
+	// OIDCAllowInsecure lets tenants name providers and LDAP servers on this machine, also without encryption.
+	OIDCAllowInsecure bool
+	LogLevel          string
+	LogFormat         string
 
 	// Secrets are no flags, so that they do not show in the list of processes.
 	AdminPassword     string
@@ -60,6 +62,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.Lookup("allow-plaintext").NoOptDefVal = "24h"
 	c.Edge.flags(f)
 	c.Mail.flags(f)
+	f.BoolVar(&c.OIDCAllowInsecure, "oidc-allow-insecure", false, "for tests: let tenants name providers of single sign-on and LDAP servers on this machine, also without encryption")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", "text", "text or json")
 	f.String("config", "", "file with lines of the form name = value")

@@ -11,6 +11,8 @@ import (
 	"github.com/isobar-iot/isobar/edge/services/limits"
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/series"
+	"github.com/isobar-iot/isobar/enterprise/directory/ldap"
+	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
@@ -45,6 +47,8 @@ type parts struct {
 	policy        *access.Policy
 	audit         *audit.Log
 	tenants       *tenancy.Tenants
+	sso           *oidc.SSO
+	ldap          *ldap.Directories
 	users         *access.Users
 	registry      *registry.Registry
 	telemetry     *telemetry.Telemetry

@@ -16,7 +16,8 @@ import (
 )
 
 // Link hangs children below a parent; those that hang there already are left alone. Who owns the child, or may change all objects, may link it
-// under any parent; who may change the child for another reason must be allowed to change the parent as well.
+// under any parent as device or asset (access rule 4); for additions, and for who may change the child for another reason, the parent must be
+// one that p may change as well.
 func (r *Registry) Link(ctx context.Context, p iot.Principal, parent iot.ID, kind iot.ChildKind, children []iot.ID) error {
 	const op = fault.Op("registry.Link")
 	for _, c := range children {
@@ -24,7 +25,7 @@ func (r *Registry) Link(ctx context.Context, p iot.Principal, parent iot.ID, kin
 		if err != nil {
 			return err
 		}
-		if child.Owner != p.User {
+		if child.Owner != p.User || kind == iot.ChildAddition {
 			if _, err := r.Check(ctx, p, parent, access.ManagedObject, access.Update); err != nil {
 				return err
 			}

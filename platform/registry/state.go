@@ -142,7 +142,7 @@ func (r *Registry) Readable(ctx context.Context, p iot.Principal, f access.Famil
 	switch {
 	case err != nil || !complete:
 		return scope, nil, err
-	case len(ids) == 0 && len(scope.Grants) == 0:
+	case len(ids) == 0 && !f.Granted(p):
 		return scope, nil, r.d.Policy.Check(ctx, p, f, access.Read, access.Object{})
 	case ids == nil:
 		ids = []iot.ID{}

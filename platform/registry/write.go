@@ -28,6 +28,11 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 			return nil, err
 		}
 	}
+	if place.Parent != 0 && place.Kind == iot.ChildAddition {
+		if _, err := r.Check(ctx, p, place.Parent, access.ManagedObject, access.Update); err != nil {
+			return nil, err
+		}
+	}
 	if len(drafts) == 0 || len(drafts) > MaxBulk {
 		return nil, fault.Errorf(op, fault.Invalid, "between 1 and %d objects can be created at once", MaxBulk)
 	}

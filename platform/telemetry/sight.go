@@ -8,7 +8,6 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
@@ -89,32 +88,19 @@ func (tm *Telemetry) eyeOn(ctx context.Context, p iot.Principal, id iot.ID) (eye
 	return e, nil
 }
 
-// seriesSeen returns those of the series of a source that p may see, or denied if there are none. Values are seen where measurements would be
-// shown in part; else a series shows no more than its measurements, so that only sources whose measurements are covered whole have any.
-func (tm *Telemetry) seriesSeen(ctx context.Context, p iot.Principal, q SeriesQuery, denied error) ([]series.Key, error) {
-	e, err := tm.eyeOn(ctx, p, q.Source)
-	if err != nil {
-		return nil, err
-	}
-	if len(e.names) == 0 {
-		return nil, denied
-	}
-	infos, err := tm.d.Series.Catalog(ctx, p.Tenant, q.Source)
-	if err != nil {
-		return nil, sqlkit.Fault("telemetry.Series", err)
-	}
-	var out []series.Key
-	for _, x := range infos {
-		wanted := len(q.Series) == 0 || slices.ContainsFunc(q.Series, func(k series.Key) bool { return k.Fragment == x.Fragment && (k.Series == "" || k.Series == x.Series) })
-		switch {
-		case e.names[x.Fragment] && wanted:
-			out = append(out, series.Key{Fragment: x.Fragment, Series: x.Series})
-		case !e.names[x.Fragment] && !e.strip:
-			return nil, denied
+// seen is a store with only what an eye may see of one source. It hides that a store may aggregate by itself, which would count all.
+type seen struct {
+	series.Store
+	eye eye
+}
+
+// Scan implements series.Store.
+func (s seen) Scan(ctx context.Context, tenant iot.TenantID, q series.Query, fn func(m *iot.Measurement) bool) error {
+	return s.Store.Scan(ctx, tenant, q, func(m *iot.Measurement) bool {
+		shown := series.Copy(m)
+		if !s.eye.see(&shown) {
+			return true
 		}
-	}
-	if len(out) == 0 {
-		return nil, denied
-	}
-	return out, nil
+		return fn(&shown)
+	})
 }

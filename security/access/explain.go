@@ -96,7 +96,7 @@ func (r *realm) principal(t iot.TenantID, user User) iot.Principal {
 func (u *Users) Explain(ctx context.Context, p iot.Principal, name iot.UserName, q Question) (Answer, error) {
 	const op = fault.Op("access.Explain")
 	if name != p.User {
-		if err := u.mayRead(ctx, p); err != nil {
+		if err := u.MayRead(ctx, p); err != nil {
 			return Answer{}, err
 		}
 	}
@@ -221,7 +221,7 @@ func (u *Users) eachUser(ctx context.Context, t iot.TenantID, fn func(User)) err
 
 // WhoMay returns a page of the accounts that may do something, with the reason of each, and the number of all of them.
 func (u *Users) WhoMay(ctx context.Context, p iot.Principal, q Question, offset, limit int) ([]Answer, int, error) {
-	if err := u.mayRead(ctx, p); err != nil {
+	if err := u.MayRead(ctx, p); err != nil {
 		return nil, 0, err
 	}
 	r, err := u.realm(ctx, p.Tenant)
@@ -267,7 +267,7 @@ const maxEffects = 1000
 // WhatIf returns what a draft would change, for up to 1000 accounts, and the number of all that it touches. q may be nil.
 func (u *Users) WhatIf(ctx context.Context, p iot.Principal, d Draft, q *Question) ([]Effect, int, error) {
 	const op = fault.Op("access.WhatIf")
-	if err := u.mayRead(ctx, p); err != nil {
+	if err := u.MayRead(ctx, p); err != nil {
 		return nil, 0, err
 	}
 	before, err := u.realm(ctx, p.Tenant)

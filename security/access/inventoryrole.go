@@ -202,19 +202,28 @@ func (u *Users) forgetObjects() (stop func(), err error) {
 
 // InventoryRoles returns the inventory roles of p's tenant.
 func (u *Users) InventoryRoles(ctx context.Context, p iot.Principal) ([]InventoryRole, error) {
-	if err := u.mayRead(ctx, p); err != nil {
+	if err := u.MayRead(ctx, p); err != nil {
 		return nil, err
 	}
 	roles, err := u.d.Grants.InventoryRoles(ctx, p.Tenant)
 	return roles, sqlkit.Fault("access.InventoryRoles", err)
 }
 
-// mayRead is the right to see users and what they may do: READ or CREATE.
-func (u *Users) mayRead(ctx context.Context, p iot.Principal) error {
-	if u.d.Policy.Check(ctx, p, UserAdmin, Create, Object{}) == nil {
+// MayRead is the right to see global and inventory roles and who holds them: READ or CREATE, not ADMIN alone (access rule 11).
+func (u *Users) MayRead(ctx context.Context, p iot.Principal) error {
+	if p.Has("ROLE_USER_MANAGEMENT_CREATE") {
 		return nil
 	}
 	return u.d.Policy.Check(ctx, p, UserAdmin, Read, Object{})
+}
+
+// AssignableRoles returns the inventory roles for who may give them, which does not mean to see who has them.
+func (u *Users) AssignableRoles(ctx context.Context, p iot.Principal) ([]InventoryRole, error) {
+	if u.mayAssign(ctx, p) != nil {
+		return u.InventoryRoles(ctx, p)
+	}
+	roles, err := u.d.Grants.InventoryRoles(ctx, p.Tenant)
+	return roles, sqlkit.Fault("access.AssignableRoles", err)
 }
 
 // InventoryRole returns one inventory role.
@@ -294,7 +303,7 @@ func (u *Users) DeleteInventoryRole(ctx context.Context, p iot.Principal, id int
 // Assignments returns the inventory roles that a user holds on objects.
 func (u *Users) Assignments(ctx context.Context, p iot.Principal, name iot.UserName) ([]Assignment, error) {
 	const op = fault.Op("access.Assignments")
-	user, err := u.holder(ctx, p, op, name, u.mayRead)
+	user, err := u.holder(ctx, p, op, name, u.MayRead)
 	if err != nil {
 		return nil, err
 	}
@@ -415,7 +424,7 @@ func (u *Users) granted(ctx context.Context, p iot.Principal, name iot.UserName,
 
 // DevicePermissions returns what users and global roles hold on an object alone.
 func (u *Users) DevicePermissions(ctx context.Context, p iot.Principal, object iot.ID) ([]DevicePermission, error) {
-	if err := u.mayRead(ctx, p); err != nil {
+	if err := u.MayRead(ctx, p); err != nil {
 		return nil, err
 	}
 	out, err := u.d.Grants.DevicePermissions(ctx, p.Tenant, object, "", nil)

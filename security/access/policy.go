@@ -179,6 +179,12 @@ func (f Family) kind() iot.GrantScope {
 // OfObject reports whether the family is about managed objects themselves, not about data about them.
 func (f Family) OfObject() bool { return f.kind() == iot.ScopeManagedObject }
 
+// Granted reports whether p holds any grant for the family's kind of data, of whatever level (access rule 9).
+func (f Family) Granted(p iot.Principal) bool {
+	k := f.kind()
+	return k != "" && slices.ContainsFunc(p.Grants, func(g iot.Grant) bool { return g.Scope == iot.ScopeAny || g.Scope == k })
+}
+
 // owned reports whether the owner of an object may do this with the family's data about it: everything but read the audit.
 func (f Family) owned(l Level) bool { return f.kind() != "" && !(f == Audit && l == Read) }
 

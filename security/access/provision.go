@@ -27,7 +27,16 @@ type Provision struct {
 
 // Provision creates or updates an account and its rights, for the platform: the caller has verified the identity. exists says whether an object
 // is there; what is granted on one that is not, is left out. It returns the identity as Adopt wants it, so that nothing is given twice.
-func (u *Users) Provision(ctx context.Context, t iot.TenantID, p Provision, exists func(iot.ID) error) (ExternalIdentity, error) {
+func (u *Users) Provision(ctx context.Context, t iot.TenantID, p Provision, exists func(iot.ID) error) (id ExternalIdentity, err error) {
+	for range 3 { // the first logins of a person may come at once: all but one find an account that was not there
+		if id, err = u.provision(ctx, t, p, exists); !fault.Is(err, fault.Exists) {
+			break
+		}
+	}
+	return id, err
+}
+
+func (u *Users) provision(ctx context.Context, t iot.TenantID, p Provision, exists func(iot.ID) error) (ExternalIdentity, error) {
 	const op = fault.Op("access.Provision")
 	id := p.Identity
 	user, err := u.d.Store.User(ctx, t, id.User)

@@ -44,9 +44,9 @@ type session struct {
 	present bool          // its agents count as connected
 }
 
-// same reports whether p may go on with the session: the same user with the same permissions.
+// same reports whether p may go on with the session: the same user with the same permissions and grants.
 func (s *session) same(p iot.Principal) bool {
-	return p.Tenant == s.who.Tenant && p.User == s.who.User && slices.Equal(p.Roles, s.who.Roles)
+	return p.Tenant == s.who.Tenant && p.User == s.who.User && slices.Equal(p.Roles, s.who.Roles) && slices.Equal(p.Grants, s.who.Grants)
 }
 
 // subscribe adds a channel. It reports false if there are too many or the session has ended.

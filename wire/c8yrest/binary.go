@@ -10,6 +10,7 @@ import (
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/security/access"
 )
 
 const maxBinary = 50 << 20
@@ -76,13 +77,27 @@ func (c *call) binary() (registry.Object, error) {
 		return registry.Object{}, err
 	}
 	mo, err := c.s.Registry.Get(c.ctx, c.p, id)
+	if err == nil && !mo.Fragments.Has(iot.FragmentIsBinary) {
+		err = noBinary(id)
+	}
+	return mo, err
+}
+
+func noBinary(id iot.ID) error {
+	return fault.E(fault.Op("c8yrest.Binary"), fault.NotFound, fault.Subject(id.String()), "the managed object "+id.String()+" is no binary")
+}
+
+// binaryToChange is the id of a file that the caller may change, which does not mean to read it.
+func (c *call) binaryToChange() (iot.ID, error) {
+	id, err := c.id("id", "binary")
 	if err != nil {
-		return mo, err
+		return 0, err
 	}
-	if !mo.Fragments.Has(iot.FragmentIsBinary) {
-		return mo, fault.E(fault.Op("c8yrest.Binary"), fault.NotFound, fault.Subject(id.String()), "the managed object "+id.String()+" is no binary")
+	src, err := c.s.Registry.Check(c.ctx, c.p, id, access.ManagedObject, access.Update)
+	if err == nil && !src.Binary {
+		err = noBinary(id)
 	}
-	return mo, nil
+	return id, err
 }
 
 func getBinary(c *call) error {
@@ -152,12 +167,8 @@ func rangeOf(header string, size int64) (s span, ok bool) {
 }
 
 func putBinary(c *call) error {
-	mo, err := c.binary()
+	id, err := c.binaryToChange() // before the file is read
 	if err != nil {
-		return err
-	}
-	// Deciding before the file is read: a patch of nothing asks whether the caller may change the object.
-	if _, err := c.s.Registry.Patch(c.ctx, c.p, mo.ID, registry.Draft{}); err != nil {
 		return err
 	}
 	u, discard, err := c.upload(maxBinary)
@@ -165,21 +176,22 @@ func putBinary(c *call) error {
 		return err
 	}
 	defer discard()
-	if mo, err = c.storeBinary(mo.ID, u); err != nil {
+	mo, err := c.storeBinary(id, u)
+	if err != nil {
 		return err
 	}
 	return c.storedBinary(mo)
 }
 
 func deleteBinary(c *call) error {
-	mo, err := c.binary()
+	id, err := c.binaryToChange()
 	if err != nil {
 		return err
 	}
-	if _, err := c.s.Registry.Delete(c.ctx, c.p, mo.ID, registry.DeleteOptions{}); err != nil {
+	if _, err := c.s.Registry.Delete(c.ctx, c.p, id, registry.DeleteOptions{}); err != nil {
 		return err
 	}
-	if _, err := c.s.Blobs.Delete(c.ctx, c.p.Tenant, binaryKey(mo.ID)); err != nil {
+	if _, err := c.s.Blobs.Delete(c.ctx, c.p.Tenant, binaryKey(id)); err != nil {
 		return err
 	}
 	return c.noContent()

@@ -29,14 +29,9 @@ func listGroups(c *call) error {
 	})
 }
 
-// mayReadUsers checks the permission to see the groups and roles of others: c8y: READ or CREATE, which ADMIN includes. The face itself
-// shows groups to everybody who may read themselves, for their own rights.
-func (c *call) mayReadUsers() error {
-	if c.s.Policy.Check(c.ctx, c.p, access.UserAdmin, access.Create, access.Object{}) == nil {
-		return nil
-	}
-	return c.s.Policy.Check(c.ctx, c.p, access.UserAdmin, access.Read, access.Object{})
-}
+// mayReadUsers checks the permission to see the groups and roles of others. The face itself shows groups to everybody who may read themselves,
+// for their own rights.
+func (c *call) mayReadUsers() error { return c.s.Users.MayRead(c.ctx, c.p) }
 
 // realm checks the segment that names the tenant and the permission to see its users.
 func (c *call) realm() error {
@@ -50,6 +45,21 @@ func (c *call) groupOf() (access.Group, error) {
 	if err := c.realm(); err != nil {
 		return access.Group{}, err
 	}
+	return c.findGroup()
+}
+
+// groupToChange is groupOf for who may change groups, which does not mean to see them.
+func (c *call) groupToChange() (access.Group, error) {
+	if err := c.ownTenant(); err != nil {
+		return access.Group{}, err
+	}
+	if err := c.s.Policy.Check(c.ctx, c.p, access.UserAdmin, access.Create, access.Object{}); err != nil {
+		return access.Group{}, err
+	}
+	return c.findGroup()
+}
+
+func (c *call) findGroup() (access.Group, error) {
 	id, err := strconv.ParseInt(c.r.PathValue("group"), 10, 64)
 	if err != nil {
 		return access.Group{}, fault.E(fault.Op("c8yrest.Group"), fault.NotFound, "no group with the id "+clip(c.r.PathValue("group")))
@@ -94,7 +104,7 @@ func putGroup(c *call) error {
 	if create {
 		err = c.ownTenant()
 	} else {
-		g, err = c.groupOf()
+		g, err = c.groupToChange()
 	}
 	if err != nil {
 		return err
@@ -135,7 +145,7 @@ func putGroup(c *call) error {
 }
 
 func deleteGroup(c *call) error {
-	g, err := c.groupOf()
+	g, err := c.groupToChange()
 	if err != nil {
 		return err
 	}

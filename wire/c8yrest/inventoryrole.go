@@ -79,6 +79,21 @@ func (c *call) inventoryRoleOf() (access.InventoryRole, error) {
 	return c.s.Users.InventoryRole(c.ctx, c.p, id)
 }
 
+func (c *call) inventoryRoleToChange() (access.InventoryRole, error) {
+	id, err := c.serial("role", "inventory role")
+	if err != nil {
+		return access.InventoryRole{}, err
+	}
+	roles, err := c.s.Users.AssignableRoles(c.ctx, c.p)
+	if err != nil {
+		return access.InventoryRole{}, err
+	}
+	if i := slices.IndexFunc(roles, func(r access.InventoryRole) bool { return r.ID == id }); i >= 0 {
+		return roles[i], nil
+	}
+	return access.InventoryRole{ID: id}, nil // the face says that there is none
+}
+
 func (c *call) inventoryRole(r access.InventoryRole) ([]byte, error) {
 	var o object
 	c.writeInventoryRole(&o, r)
@@ -102,7 +117,7 @@ func putInventoryRole(c *call) error {
 	create := c.r.PathValue("role") == ""
 	var err error
 	if !create {
-		if r, err = c.inventoryRoleOf(); err != nil {
+		if r, err = c.inventoryRoleToChange(); err != nil {
 			return err
 		}
 	}
@@ -255,8 +270,8 @@ func putAssignment(c *call) error {
 	if err != nil {
 		return err
 	}
-	roles, err := c.s.Users.InventoryRoles(c.ctx, c.p)
-	if err != nil && !fault.Is(err, fault.Denied) { // ADMIN alone may write, not read
+	roles, err := c.s.Users.AssignableRoles(c.ctx, c.p)
+	if err != nil {
 		return err
 	}
 	return c.stored(http.StatusOK, "inventoryassignment", "", func() ([]byte, error) {
@@ -285,7 +300,7 @@ func (c *call) roleIDs(raw json.RawMessage) ([]int64, error) {
 			out = append(out, id)
 			continue
 		}
-		roles, err := c.s.Users.InventoryRoles(c.ctx, c.p)
+		roles, err := c.s.Users.AssignableRoles(c.ctx, c.p)
 		if err != nil {
 			return nil, err
 		}

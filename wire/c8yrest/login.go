@@ -56,6 +56,9 @@ func (c *call) login(kind access.SessionKind) (iot.TenantID, string, access.Sess
 		tenant, _, _ := strings.Cut(f.Get("code"), ".")
 		token, s, err := c.s.Users.LoginWithCode(c.ctx, f.Get("code"), l)
 		return iot.TenantID(tenant), token, s, err
+	case "AUTHORIZATION_CODE":
+		done, err := c.openSSO(f, kind)
+		return done.Tenant, done.Token, done.Session, err
 	}
 	return "", "", access.Session{}, fault.E(fault.Op("c8yrest.Login"), fault.Invalid, "grant_type must be PASSWORD")
 }
@@ -127,8 +130,7 @@ func logout(c *call) error {
 		return err
 	}
 	c.setCookies("", "", -1)
-	c.w.WriteHeader(http.StatusOK)
-	return nil
+	return c.loggedOut()
 }
 
 func logoutAll(c *call) error {

@@ -50,8 +50,8 @@ func (c *call) writeLoginOption(o *object, t iot.TenantID, x access.LoginOption)
 	if x.Type != access.BasicLogin && x.Type != access.OAuth2Internal {
 		doc := c.s.Users.PublicLoginOption(t, x)
 		o.members(doc)
-		if !doc.Has("initRequest") {
-			o.text("initRequest", c.base()+"/tenant/oauth?"+url.Values{"response_type": {"code"}, "tenant_id": {string(t)}}.Encode())
+		if grant, _ := doc.Text("grantType"); grant == "AUTHORIZATION_CODE" {
+			o.text("initRequest", c.ssoStart(t, x.ID))
 		}
 		o.close()
 		return nil

@@ -40,7 +40,7 @@ func groupUsers(c *call) error {
 }
 
 func addGroupUser(c *call) error {
-	g, err := c.groupOf()
+	g, err := c.groupToChange()
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func addGroupUser(c *call) error {
 }
 
 func removeGroupUser(c *call) error {
-	g, err := c.groupOf()
+	g, err := c.groupToChange()
 	if err != nil {
 		return err
 	}

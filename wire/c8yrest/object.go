@@ -136,8 +136,10 @@ func writeObject(o *object, base string, mo registry.Object, r refs) {
 	o.some("name", mo.Name)
 	o.some("type", mo.Type)
 	o.some("owner", string(mo.Owner))
-	o.time("creationTime", mo.CreationTime)
-	o.time("lastUpdated", mo.LastUpdated)
+	if !mo.CreationTime.IsZero() { // zero: of an object that only its id may be shown of
+		o.time("creationTime", mo.CreationTime)
+		o.time("lastUpdated", mo.LastUpdated)
+	}
 	for _, kind := range iot.ChildKinds {
 		writeRefs(o, base, self, kind.String(), kind, r.children[mo.ID], r, false)
 	}

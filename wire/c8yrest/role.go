@@ -78,7 +78,7 @@ func (c *call) storedRole(self, role string) error {
 }
 
 func addGroupRole(c *call) error {
-	g, err := c.groupOf()
+	g, err := c.groupToChange()
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func addGroupRole(c *call) error {
 }
 
 func removeGroupRole(c *call) error {
-	g, err := c.groupOf()
+	g, err := c.groupToChange()
 	if err != nil {
 		return err
 	}

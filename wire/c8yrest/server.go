@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
@@ -34,6 +35,7 @@ type Deps struct {
 	Operations    *devicemgmt.Operations
 	Registrations *identity.Registrations
 	Users         *access.Users
+	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
 	Tenants       *tenancy.Tenants
 	Audit         *audit.Log
