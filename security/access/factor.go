@@ -73,6 +73,9 @@ func (u *Users) Factor(ctx context.Context, p iot.Principal, name iot.UserName) 
 
 // myFactor returns the caller's account and second factor; a factor that is not there is the zero value.
 func (u *Users) myFactor(ctx context.Context, p iot.Principal) (User, Factor, error) {
+	if err := u.d.Policy.Check(ctx, p, OwnUser, Read, Object{}); err != nil {
+		return User{}, Factor{}, err
+	}
 	const op = fault.Op("access.Factor")
 	user, err := u.d.Store.User(ctx, p.Tenant, p.User)
 	if err != nil {

@@ -216,8 +216,8 @@ func (u *Users) enabledOption(ctx context.Context, t iot.TenantID, idOrType stri
 	return LoginOption{}, fault.E(fault.Op("access.LoginOption"), fault.NotFound, "there is no login option "+clip(idOrType, 64))
 }
 
-// maySetLogins checks the permission to change login options.
-func (u *Users) maySetLogins(ctx context.Context, p iot.Principal) error {
+// MaySetLogins checks the permission to change login options.
+func (u *Users) MaySetLogins(ctx context.Context, p iot.Principal) error {
 	if p.Has("ROLE_TENANT_ADMIN") {
 		return nil
 	}
@@ -226,7 +226,7 @@ func (u *Users) maySetLogins(ctx context.Context, p iot.Principal) error {
 
 // LoginOption returns one login option of p's tenant, for who administers the tenant or users.
 func (u *Users) LoginOption(ctx context.Context, p iot.Principal, idOrType string) (LoginOption, error) {
-	if err := u.maySetLogins(ctx, p); err != nil && u.d.Policy.Check(ctx, p, UserAdmin, Create, Object{}) != nil {
+	if err := u.MaySetLogins(ctx, p); err != nil && u.d.Policy.Check(ctx, p, UserAdmin, Create, Object{}) != nil {
 		return LoginOption{}, err
 	}
 	o, err := u.enabledOption(ctx, p.Tenant, idOrType)
@@ -252,7 +252,7 @@ func (u *Users) StoredLoginOption(ctx context.Context, t iot.TenantID, idOrType 
 // CreateLoginOption enables a way to log in. Conflict: it is there already.
 func (u *Users) CreateLoginOption(ctx context.Context, p iot.Principal, kind string, doc iot.Doc) (LoginOption, error) {
 	const op = fault.Op("access.CreateLoginOption")
-	if err := u.maySetLogins(ctx, p); err != nil {
+	if err := u.MaySetLogins(ctx, p); err != nil {
 		return LoginOption{}, err
 	}
 	o := LoginOption{ID: strings.ToUpper(kind), Type: strings.ToUpper(kind)}
@@ -273,7 +273,7 @@ func (u *Users) CreateLoginOption(ctx context.Context, p iot.Principal, kind str
 
 // UpdateLoginOption replaces members of a login option. endSessions logs everybody of the tenant out.
 func (u *Users) UpdateLoginOption(ctx context.Context, p iot.Principal, idOrType string, doc iot.Doc, endSessions bool) (LoginOption, error) {
-	if err := u.maySetLogins(ctx, p); err != nil {
+	if err := u.MaySetLogins(ctx, p); err != nil {
 		return LoginOption{}, err
 	}
 	o, err := u.enabledOption(ctx, p.Tenant, idOrType)
@@ -333,7 +333,7 @@ func (u *Users) putLoginOption(ctx context.Context, p iot.Principal, o LoginOpti
 // DeleteLoginOption switches a way to log in off. The last one that needs no other system cannot be: nobody could switch it on again.
 func (u *Users) DeleteLoginOption(ctx context.Context, p iot.Principal, idOrType string) error {
 	const op = fault.Op("access.DeleteLoginOption")
-	if err := u.maySetLogins(ctx, p); err != nil {
+	if err := u.MaySetLogins(ctx, p); err != nil {
 		return err
 	}
 	o, err := u.enabledOption(ctx, p.Tenant, idOrType)

@@ -91,7 +91,7 @@ func (c *call) inventoryRoleToChange() (access.InventoryRole, error) {
 	if i := slices.IndexFunc(roles, func(r access.InventoryRole) bool { return r.ID == id }); i >= 0 {
 		return roles[i], nil
 	}
-	return access.InventoryRole{ID: id}, nil // the face says that there is none
+	return access.InventoryRole{}, fault.E(fault.Op("c8yrest.InventoryRole"), fault.NotFound, "no inventory role with the id "+strconv.FormatInt(id, 10))
 }
 
 func (c *call) inventoryRole(r access.InventoryRole) ([]byte, error) {

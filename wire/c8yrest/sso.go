@@ -249,6 +249,9 @@ func (k mappingKind) get(c *call) error {
 
 // body reads a mapping. What it gives belongs to this kind only.
 func (k mappingKind) body(c *call) (iot.Doc, error) {
+	if err := c.s.Users.MaySetLogins(c.ctx, c.p); err != nil {
+		return nil, err
+	}
 	d, err := c.doc()
 	if err != nil {
 		return nil, err
@@ -293,6 +296,9 @@ func (k mappingKind) update(c *call) error {
 }
 
 func (k mappingKind) remove(c *call) error {
+	if err := c.s.Users.MaySetLogins(c.ctx, c.p); err != nil {
+		return err
+	}
 	r, i, err := k.find(c)
 	if err != nil {
 		return err
