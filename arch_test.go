@@ -82,6 +82,7 @@ func TestImportsPointDown(t *testing.T) {
 		{"security", "platform wire app edge user governance", "components ask security, not the other way round"},
 		{"governance", "platform wire app edge user", "governance does not touch what components own"},
 		{"platform", "wire app edge user", "components do not know dialects"},
+		{"enterprise", "platform wire app edge user", "directories know access only"},
 		{"wire", "app edge user", "dialects call faces"},
 		{"edge", "platform wire app security governance user", "the edge talks over a wire"},
 		{"user", "platform wire app edge", "the web front uses the public API"},
