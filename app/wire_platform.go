@@ -53,14 +53,14 @@ func startTelemetry(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.tenants.AddEraser("series", func(ctx context.Context, t iot.TenantID) (int64, error) {
+	p.tenants.AddEraser("series", true, func(ctx context.Context, t iot.TenantID) (int64, error) {
 		infos, err := p.series.Catalog(ctx, t, 0)
 		if err != nil {
 			return 0, err
 		}
 		return int64(len(infos)), p.series.DropTenant(ctx, t)
 	})
-	p.tenants.AddEraser("fileBytes", p.blobs.DropTenant)
+	p.tenants.AddEraser("fileBytes", true, p.blobs.DropTenant)
 	return func(context.Context) error { p.telemetry.Close(); return nil }, nil
 }
 
@@ -117,7 +117,7 @@ func startBroker(_ context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.tenants.AddEraser("mqttRealms", func(ctx context.Context, t iot.TenantID) (int64, error) { return 1, p.broker.Erase(ctx, string(t)) })
+	p.tenants.AddEraser("mqttRealms", false, func(ctx context.Context, t iot.TenantID) (int64, error) { return 1, p.broker.Erase(ctx, string(t)) })
 	deaf, err := p.bus.Subscribe(bus.All("tenant"), func(t iot.TenantID, _ string, _ []byte) { // deleted, on whichever node
 		if _, err := p.tenants.Get(context.Background(), t); fault.Is(err, fault.NotFound) {
 			if err := p.broker.Erase(context.Background(), string(t)); err != nil {

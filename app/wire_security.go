@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"net/url"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/isobar-iot/isobar/enterprise/directory/ldap"
@@ -50,7 +53,7 @@ func startTenancy(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.tenants, err = tenancy.New(tenancy.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("tenancy")})
+	p.tenants, err = tenancy.New(tenancy.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("tenancy"), Hosts: p.hosts()})
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +63,15 @@ func startTenancy(ctx context.Context, p *parts) (stopFunc, error) {
 		}
 	}
 	return func(context.Context) error { p.tenants.Close(); return nil }, nil
+}
+
+// hosts are the names under which this platform is known to be reached.
+func (p *parts) hosts() []string {
+	out := slices.Clone(p.conf.ACME.Domains)
+	if u, err := url.Parse(p.conf.Mail.PublicURL); err == nil && u.Hostname() != "" {
+		out = append(out, strings.ToLower(u.Hostname()))
+	}
+	return out
 }
 
 // owns asks the registry, which starts later, for the directory of users.
@@ -103,7 +115,7 @@ func startAccess(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.tenants.Serve(p.users)
-	p.tenants.AddEraser("auditStubs", func(ctx context.Context, t iot.TenantID) (int64, error) {
+	p.tenants.AddEraser("auditStubs", false, func(ctx context.Context, t iot.TenantID) (int64, error) {
 		n, err := p.audit.Forget(ctx, t, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)) // whatever time a record claims
 		return int64(n), err
 	})

@@ -7,7 +7,18 @@ export default defineConfig(({ mode }) => {
   const output = mode === 'login' ? 'login' : 'isobar';
   const testing = mode === 'test';
   const api = process.env.ISOBAR_URL ?? 'http://127.0.0.1:8099';
-  const proxied = ['/inventory', '/measurement', '/event', '/alarm', '/devicecontrol', '/identity', '/user', '/tenant', '/audit'];
+  const proxied = [
+    '/inventory',
+    '/measurement',
+    '/event',
+    '/alarm',
+    '/devicecontrol',
+    '/identity',
+    '/user',
+    '/tenant',
+    '/audit',
+    '/isobar',
+  ];
   return {
     root: testing ? import.meta.dirname : resolve(import.meta.dirname, 'src', output === 'login' ? 'login' : 'shell'),
     base: './',

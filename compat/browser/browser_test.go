@@ -20,11 +20,12 @@ const (
 	embedded = "../../user/web/dist/isobar/index.html"
 	modules  = "../../ui/node_modules/playwright-core/package.json"
 	password = "Browser-Walk-2718"
-	limit    = 3 * time.Minute // of the walk, on a machine that is busy with other tests; alone it takes far less than one
+	limit    = 5 * time.Minute // of the walk, on a machine that is busy with other tests; alone it takes about one
 )
 
 // TestWalk logs in, finds a device, watches its chart, raises an alarm over MQTT, closes a valve, meets the limits of a user without
-// permissions and takes pictures of every main screen (kept in $ISOBAR_SHOTS if that is set).
+// permissions, gives and explains access, logs in with a second factor, makes and erases a tenant, and takes pictures of every main screen
+// (kept in $ISOBAR_SHOTS if that is set).
 func TestWalk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a browser")

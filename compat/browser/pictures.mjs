@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises';
 
 const SIZES = { desk: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
 
-/** Name, address, and what only this screen shows. */
+const title = (words) => `main h1:text-is("${words}")`;
+
+/** Name, address, and what only this screen shows; those of management, when no objects are named. */
 function screens(ids) {
-  const title = (words) => `main h1:text-is("${words}")`;
+  if (!ids) return [['tenants', '/tenants', title('Tenants'), '[data-testid=receipt-row]']];
   const tab = (name) => `[data-testid=tab-${name}][aria-selected=true]`;
   const device = (name, at, shown, proof, query = '') => [
     name,
@@ -19,8 +21,22 @@ function screens(ids) {
     ['alarms', '/alarms', title('Alarms'), '[data-testid=alarm-row]'],
     ['groups', `/groups/${ids.group}`, title('Groups'), '[data-testid=device-row]'],
     ['registration', '/registration', title('Registration'), '[data-testid=registration-id]'],
-    ['users', '/users', title('Users'), 'main .rows'],
-    ['audit', '/audit', title('Audit log'), '[data-testid=audit-row]'],
+    ['users', '/users', title('Users'), '[data-testid=user-row]'],
+    ['user', '/users/harbour.master', '[data-testid=tab-details][aria-selected=true]', '[data-testid=user-save]'],
+    ['user-roles', '/users/harbour.master/roles', '[data-testid=user-role]'],
+    ['user-objects', '/users/harbour.master/objects', '[data-testid=assignment-row]'],
+    ['user-security', '/users/admin/security', '[data-testid=session-row]'],
+    ['roles', '/roles', title('Global roles'), '[data-testid=role-row]'],
+    ['role', `/roles/${ids.role}`, 'main table.matrix input', '[data-testid=member-row]'],
+    ['inventory-roles', '/inventory-roles', title('Inventory roles'), '[data-testid=inventory-role-row]'],
+    ['inventory-role', '/inventory-roles/2', '[data-testid=permission-row]'],
+    ['explain-yes', `/explain?user=harbour.master&action=change&type=operation&object=${ids.machine}`, '[data-testid=grant] li'],
+    ['explain-no', `/explain?user=stranger&action=change&type=operation&object=${ids.machine}`, '[data-testid=missing-row]'],
+    ['explain-who', `/explain?ask=who&type=alarm&object=${ids.machine}`, '[data-testid=who-row]'],
+    ['audit', '/audit?type=User', title('Audit log'), '[data-testid=audit-row]'],
+    ['account', '/account', title('My account'), 'main input'],
+    ['account-security', '/account/security', '[data-testid=factor-start]', '[data-testid=session-row]'],
+    ['account-rights', '/account/rights', 'main table.matrix svg'],
     device('machine', 'machine', 'overview', '[data-testid=value-tile]'),
     device('machine-values', 'machine', 'values', '[data-testid=chart] canvas', '?range=15m'),
     device('machine-day', 'machine', 'values', 'main table tbody tr', '?range=1d&as=table'),
@@ -47,9 +63,11 @@ async function settled(page, busy, proofs) {
 /** Resolves when what the last change of the page moves has come to rest and is drawn. */
 async function still(page) {
   await page.evaluate(async () => {
+    const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    await drawn(); // transitions begin when the change is drawn
     const finite = document.getAnimations().filter((one) => one.effect?.getComputedTiming().endTime !== Infinity);
     await Promise.allSettled(finite.map((one) => one.finished));
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    await drawn();
   });
 }
 
@@ -83,6 +101,7 @@ export async function takePictures({ browser, open, base, folder, cookies, ids, 
     async function picture(name) {
       for (const colorScheme of ['light', 'dark']) {
         await page.emulateMedia({ colorScheme });
+        await page.waitForFunction((scheme) => document.documentElement.dataset.mantineColorScheme === scheme, colorScheme);
         await still(page);
         await page.screenshot({ path: `${folder}/${name}-${size}-${colorScheme}.png`, fullPage: true });
         if (colorScheme === 'light') await overflow(page, `${name}-${size}`, fail);
@@ -90,9 +109,11 @@ export async function takePictures({ browser, open, base, folder, cookies, ids, 
         if (size === 'desk' || !only) await access(page, `${name}-${size}-${colorScheme}`, fail, axe, only);
       }
     }
-    await page.goto(`${base}/apps/public/login/`);
-    await page.getByTestId('login-user').waitFor();
-    await picture('login');
+    if (ids) {
+      await page.goto(`${base}/apps/public/login/`);
+      await page.getByTestId('login-user').waitFor();
+      await picture('login');
+    }
     await context.addCookies(cookies);
     for (const [name, path, ...proofs] of screens(ids)) {
       await page.goto(`${base}/apps/isobar/#${path}`);

@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
+import { walkAccess, walkTenants } from './access.mjs';
 import { takePictures } from './pictures.mjs';
 
 const require = createRequire(new URL('../../ui/package.json', import.meta.url));
@@ -96,7 +97,7 @@ async function find(page, name) {
   await page.locator('#main').focus();
   await page.keyboard.press('/');
   await page.keyboard.type(name);
-  await page.locator('.results a[href^="#/device/"]', { hasText: name }).first().waitFor();
+  await page.locator(`.results[data-words="${name}"] a[href^="#/device/"]`, { hasText: name }).first().waitFor();
   await page.keyboard.press('Enter');
   await page.locator('h1', { hasText: name }).waitFor();
 }
@@ -105,7 +106,7 @@ const sameDocument = async (page) => {
 };
 
 const main = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB' });
-const page = await open(main, 'admin', [401]); // the wrong password
+const page = await open(main, 'admin', [401, 403, 409, 422]); // the wrong password, what is refused to administrators too
 let alarms;
 
 await step('an address without a session leads to the login page', page, async () => {
@@ -216,16 +217,27 @@ await step('a user without permissions is told so', stranger, async () => {
   for (const [place, role] of [
     ['alarms', 'ROLE_ALARM_READ'],
     ['devices', 'ROLE_INVENTORY_READ'],
+    ['users', 'ROLE_USER_MANAGEMENT_READ'],
+    ['roles', 'ROLE_USER_MANAGEMENT_READ'],
+    ['inventory-roles', 'ROLE_USER_MANAGEMENT_READ'],
+    ['audit', 'ROLE_AUDIT_READ'],
   ]) {
     await stranger.goto(`${BASE}/apps/isobar/#/${place}`);
     await stranger.locator('main').getByText(role).first().waitFor();
   }
   await stranger.screenshot({ path: `${SHOTS}/forbidden.png` });
+  if (await stranger.getByRole('link', { name: 'Users' }).count()) throw new Error('the navigation offers what is forbidden');
+  await stranger.goto(`${BASE}/apps/isobar/#/explain`); // about oneself everybody may ask
+  await stranger.locator('[data-testid=verdict][data-allowed=false]').waitFor();
   await stranger.goto(`${BASE}/apps/isobar/#/`);
   await stranger.locator('main').getByText('ROLE_EVENT_READ').waitFor();
   await stranger.screenshot({ path: `${SHOTS}/forbidden-home.png` });
 });
 await other.close();
+
+const shared = { browser, open, base: BASE, step, logIn, admin: ADMIN, shots: SHOTS };
+const about = await walkAccess({ ...shared, rest, page, find, sameDocument });
+const management = await walkTenants(shared);
 
 await step('every screen in two sizes and two schemes', page, async () => {
   const cookies = await main.cookies();
@@ -238,8 +250,11 @@ await step('every screen in two sizes and two schemes', page, async () => {
     probe: await one(`name eq '${PROBE.name}'`),
   };
   const { managedObjects } = await rest('GET', '/inventory/managedObjects?type=c8y_DeviceGroup&pageSize=10');
+  ids.role = about.role;
   ids.group = managedObjects.find((group) => group.name === 'Homes')?.id;
   await takePictures({ browser, open, base: BASE, folder: SHOTS, cookies, ids, fail, require });
+  await takePictures({ browser, open, base: BASE, folder: SHOTS, cookies: management.cookies, fail, require });
+  await management.close();
 });
 
 await step('log out ends the session', page, async () => {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 // ErrUsed says that a deleted tenant had an id, which is therefore not given again: what remembers the old one must never mean the new.
 var ErrUsed = errors.New("a deleted tenant had this id")
 
+// ErrDeleting says that a tenant is being deleted, which nothing stops.
+var ErrDeleting = errors.New("the tenant is being deleted")
+
 // Realms founds the realm of a new tenant.
 type Realms interface {
 	Found(ctx context.Context, t iot.TenantID, a access.FirstAdmin) (bool, error)
@@ -31,15 +35,17 @@ type Realms interface {
 // eraser removes what a component keeps of a tenant outside of the database, and counts it.
 type eraser struct {
 	name  string
+	late  bool // may be run again for what was written while the tenant was deleted
 	erase func(context.Context, iot.TenantID) (int64, error)
 }
 
 // Serve gives the face what starts after it: who founds realms. Call it before the first request.
 func (s *Tenants) Serve(r Realms) { s.realms = r }
 
-// AddEraser registers what removes the data that a component keeps of a tenant outside of the database. Call it before the first request.
-func (s *Tenants) AddEraser(name string, erase func(context.Context, iot.TenantID) (int64, error)) {
-	s.erasers = append(s.erasers, eraser{name, erase})
+// AddEraser registers what removes the data that a component keeps of a tenant outside of the database. late: it is run again some time later,
+// for what was on its way. Call it before the first request.
+func (s *Tenants) AddEraser(name string, late bool, erase func(context.Context, iot.TenantID) (int64, error)) {
+	s.erasers = append(s.erasers, eraser{name, late, erase})
 }
 
 // Receipt says what was erased with a tenant. SHA256 is over its JSON without that member.
@@ -140,6 +146,35 @@ func (d *Draft) apply(t *Tenant) error {
 // Check says what no tenant can be.
 func (d Draft) Check() error { return d.apply(&Tenant{}) }
 
+// free refuses a domain that means somebody else: a host of this platform, or the id of another tenant. Who has subtenants but is not the
+// management gives them names of one label, or below its own domain.
+func (s *Tenants) free(ctx context.Context, t Tenant, parent Tenant) error {
+	const op = fault.Op("tenancy.Domain")
+	first, _, dotted := strings.Cut(t.Domain, ".")
+	taken := fault.E(op, fault.Conflict, "the domain "+t.Domain+" is not free")
+	if slices.Contains(s.d.Hosts, t.Domain) || slices.Contains([]string{"localhost", string(iot.Management), string(iot.DefaultTenant)}, first) {
+		return taken
+	}
+	if id := iot.TenantID(first); id != t.ID && id.Valid() {
+		if _, err := s.Get(ctx, id); err == nil {
+			return taken
+		}
+	}
+	domains, err := s.byDomain(ctx)
+	if err != nil {
+		return sqlkit.Fault(op, err)
+	}
+	for domain, other := range domains { // an id is found before a domain
+		if label, _, _ := strings.Cut(domain, "."); other != t.ID && label == string(t.ID) {
+			return fault.E(op, fault.Conflict, "the id "+string(t.ID)+" is part of the domain of another tenant")
+		}
+	}
+	if parent.ID != iot.Management && dotted && (parent.Domain == "" || !strings.HasSuffix(t.Domain, "."+parent.Domain)) {
+		return fault.E(op, fault.Denied, "the domain of a subtenant must be a single label, or end with ."+parent.Domain)
+	}
+	return nil
+}
+
 func validDomain(s string) bool {
 	for label := range strings.SplitSeq(s, ".") {
 		if len(label) < 2 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
@@ -181,6 +216,9 @@ func (s *Tenants) Create(ctx context.Context, p iot.Principal, d Draft) (t Tenan
 		}
 		t.ID = iot.TenantID(fmt.Sprintf("t%d", 1000+n))
 	}
+	if d.ID != "" && p.Tenant != iot.Management {
+		return t, "", fault.E(op, fault.Denied, "only the tenant management chooses ids of tenants")
+	}
 	if !t.ID.Valid() {
 		return t, "", fault.E(op, fault.Invalid, fault.Subject(t.ID), "a tenant id has 2 to 64 lower-case letters, digits and hyphens and starts with a letter")
 	}
@@ -189,6 +227,9 @@ func (s *Tenants) Create(ctx context.Context, p iot.Principal, d Draft) (t Tenan
 		admin.Password, admin.MustChange = *d.AdminPassword, false
 	}
 	if err := admin.Check(); err != nil {
+		return t, "", fault.E(op, err)
+	}
+	if err := s.free(ctx, t, parent); err != nil {
 		return t, "", fault.E(op, err)
 	}
 	err = s.d.Store.PutTenant(ctx, t, true, s.revision(p))
@@ -223,13 +264,26 @@ func (s *Tenants) Update(ctx context.Context, p iot.Principal, id iot.TenantID, 
 		return before, err
 	}
 	if before.Status == Deleting {
-		return before, fault.E(op, fault.Conflict, "the tenant is being deleted")
+		return before, fault.E(op, fault.Conflict, ErrDeleting.Error())
 	}
 	t := before
 	if err := d.apply(&t); err != nil {
 		return t, fault.E(op, err)
 	}
-	if err := s.d.Store.PutTenant(ctx, t, false, s.revision(p)); err != nil {
+	if t.Domain != before.Domain {
+		parent, err := s.Get(ctx, p.Tenant)
+		if err != nil {
+			return t, err
+		}
+		if err := s.free(ctx, t, parent); err != nil {
+			return t, fault.E(op, err)
+		}
+	}
+	err = s.d.Store.PutTenant(ctx, t, false, s.revision(p))
+	if errors.Is(err, ErrDeleting) {
+		return t, fault.E(op, fault.Conflict, err, ErrDeleting.Error())
+	}
+	if err != nil {
 		return t, fault.E(op, sqlkit.Fault(op, err), "a tenant with the domain "+t.Domain+" exists already")
 	}
 	s.published(id)
@@ -326,14 +380,63 @@ func (s *Tenants) erase(ctx context.Context, p iot.Principal, t Tenant) (Receipt
 		return r, sqlkit.Fault(op, err)
 	}
 	s.published(t.ID)
+	s.sweepLater(t.ID)
 	return r, nil
 }
 
-// Resume goes on with deletions that were cut short. It acts for the platform.
+// sweeps are when a deleted tenant is erased once more: a request that was let in before may have written after the erasure.
+var sweeps = [...]time.Duration{2 * time.Second, 30 * time.Second, 10 * time.Minute}
+
+func (s *Tenants) sweepLater(id iot.TenantID) {
+	for _, after := range sweeps {
+		s.later(after, func() { s.sweep(context.Background(), id) })
+	}
+}
+
+// sweep erases what was written after a tenant had gone.
+func (s *Tenants) sweep(ctx context.Context, id iot.TenantID) {
+	rows, err := s.d.Store.EraseRows(ctx, id)
+	for _, e := range s.erasers {
+		if err == nil && e.late {
+			_, err = e.erase(ctx, id)
+		}
+	}
+	if err != nil {
+		s.d.Log.Error("a deleted tenant may have data left; the next start looks again", "tenant", id, "err", err)
+	} else if len(rows) > 0 {
+		s.d.Log.Info("erased what was written while a tenant was deleted", "tenant", id, "rows", rows)
+	}
+}
+
+// later runs fn after a while, unless the face is closed before.
+func (s *Tenants) later(d time.Duration, fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running.Add(1)
+	timer := time.NewTimer(d)
+	go func() {
+		defer s.running.Done()
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			fn()
+		case <-s.closed:
+		}
+	}()
+}
+
+// Resume goes on with deletions that were cut short, and looks once more at what was deleted. It acts for the platform.
 func (s *Tenants) Resume(ctx context.Context) error {
 	all, err := s.d.Store.Tenants(ctx)
 	if err != nil {
 		return sqlkit.Fault("tenancy.Resume", err)
+	}
+	buried, err := s.d.Store.Receipts(ctx)
+	if err != nil {
+		return sqlkit.Fault("tenancy.Resume", err)
+	}
+	for _, r := range buried {
+		s.sweep(ctx, r.Tenant)
 	}
 	for _, t := range all {
 		if t.Status != Deleting {
@@ -375,19 +478,16 @@ func (s *Tenants) ByHost(ctx context.Context, host string) iot.TenantID {
 		s.d.Log.Warn("read the domains of tenants", "err", err)
 		return ""
 	}
-	if t, ok := domains[host]; ok {
-		return t
-	}
-	if !dotted {
-		return ""
-	}
-	if t, ok := domains[first]; ok {
-		return t
-	}
-	if id := iot.TenantID(first); id.Valid() {
+	if id := iot.TenantID(first); dotted && id.Valid() { // before domains, which others choose
 		if _, err := s.Get(ctx, id); err == nil {
 			return id
 		}
+	}
+	if t, ok := domains[host]; ok {
+		return t
+	}
+	if dotted {
+		return domains[first]
 	}
 	return ""
 }

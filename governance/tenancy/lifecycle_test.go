@@ -44,7 +44,7 @@ func TestLifecycle(t *testing.T) {
 		}
 		defer b.Close()
 		open := func() *tenancy.Tenants {
-			s, err := tenancy.New(tenancy.Deps{Store: store, Policy: &access.Policy{}, Audit: silent{}, Bus: b, Clock: clock.NewManual(time.UnixMilli(1000)), Log: slog.New(slog.DiscardHandler)})
+			s, err := tenancy.New(tenancy.Deps{Store: store, Policy: &access.Policy{}, Audit: silent{}, Bus: b, Clock: clock.NewManual(time.UnixMilli(1000)), Log: slog.New(slog.DiscardHandler), Hosts: []string{"iot.example.com"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +54,7 @@ func TestLifecycle(t *testing.T) {
 		s, r := open(), &realms{}
 		s.Serve(r)
 		broken := true
-		s.AddEraser("files", func(context.Context, iot.TenantID) (int64, error) {
+		s.AddEraser("files", false, func(context.Context, iot.TenantID) (int64, error) {
 			if broken {
 				return 0, errors.New("the disk is gone")
 			}
@@ -94,6 +94,22 @@ func TestLifecycle(t *testing.T) {
 		sub, _, err := s.Create(ctx, child, tenancy.Draft{Company: text("Sub"), Domain: text("sub"), AdminEmail: text("a@b.c"), AdminPassword: text("Secret-123")})
 		if err != nil || sub.Parent != acme.ID {
 			t.Fatalf("%+v %v", sub, err)
+		}
+		// Nobody takes a name that means somebody else.
+		for _, domain := range []string{"main", "management", "localhost", "main.example.com", "iot.example.com", string(other.ID), string(other.ID) + ".example.com", "elsewhere.example.org"} {
+			d := tenancy.Draft{Company: text("X"), Domain: text(domain), AdminEmail: text("a@b.c"), AdminPassword: text("Secret-123")}
+			if made, _, err := s.Create(ctx, child, d); err == nil {
+				t.Errorf("a subtenant got the domain %s: %+v", domain, made)
+			}
+			if _, err := s.Update(ctx, child, sub.ID, tenancy.Draft{Domain: text(domain)}); err == nil {
+				t.Errorf("a subtenant changed to the domain %s", domain)
+			}
+		}
+		if _, _, err := s.Create(ctx, child, tenancy.Draft{ID: "chosen", Company: text("X"), Domain: text("chosen"), AdminEmail: text("a@b.c"), AdminPassword: text("Secret-123")}); !fault.Is(err, fault.Denied) {
+			t.Errorf("a tenant chose an id: %v", err)
+		}
+		if _, _, err := s.Create(ctx, boss, tenancy.Draft{ID: "acme", Company: text("X"), Domain: text("unused"), AdminEmail: text("a@b.c"), AdminPassword: text("Secret-123")}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("an id that a domain begins with was given: %v", err)
 		}
 		suspended := tenancy.Suspended
 		if _, err := s.Update(ctx, child, sub.ID, tenancy.Draft{Status: &suspended}); err != nil || s.Active(ctx, sub.ID) == nil || s.ByHost(ctx, "sub") != sub.ID {

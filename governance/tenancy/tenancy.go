@@ -53,7 +53,7 @@ type OptionKey struct{ Category, Key string }
 type Store interface {
 	Tenant(ctx context.Context, t iot.TenantID) (Tenant, error)
 	Tenants(ctx context.Context) ([]Tenant, error) // by id
-	// PutTenant fails with ErrUsed if a deleted tenant had the id.
+	// PutTenant fails with ErrUsed if a deleted tenant had the id, and with ErrDeleting if the tenant is being deleted and would not be any more.
 	PutTenant(ctx context.Context, tenant Tenant, create bool, rev sqlkit.Revision) error
 	// NextNumber returns a number that was never returned before, for an id.
 	NextNumber(ctx context.Context) (int64, error)
@@ -82,6 +82,7 @@ type Deps struct {
 	Bus    *bus.Bus
 	Clock  clock.Clock
 	Log    *slog.Logger
+	Hosts  []string // names of this platform, which no tenant can have as its domain
 }
 
 // Tenants is the face. It is safe for concurrent use.
@@ -89,6 +90,8 @@ type Tenants struct {
 	d       Deps
 	realms  Realms
 	erasers []eraser
+	closed  chan struct{}
+	running sync.WaitGroup
 
 	mu      sync.RWMutex // guards known and domains
 	known   map[iot.TenantID]Tenant
@@ -100,14 +103,18 @@ type Tenants struct {
 
 // New returns the face.
 func New(d Deps) (*Tenants, error) {
-	s := &Tenants{d: d, known: map[iot.TenantID]Tenant{}}
+	s := &Tenants{d: d, known: map[iot.TenantID]Tenant{}, closed: make(chan struct{})}
 	var err error
 	s.stop, err = d.Bus.Subscribe(bus.All("tenant"), func(t iot.TenantID, _ string, _ []byte) { s.forget(t) })
 	return s, err
 }
 
-// Close ends the subscription to changes.
-func (s *Tenants) Close() { s.stop() }
+// Close ends the subscription to changes and what waits to be done later.
+func (s *Tenants) Close() {
+	s.stop()
+	close(s.closed)
+	s.running.Wait()
+}
 
 func (s *Tenants) forget(t iot.TenantID) {
 	s.mu.Lock()

@@ -23,6 +23,7 @@ type Tx struct {
 
 // Exec runs a statement and returns the number of rows it touched.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	ctx = tx.whole(ctx)
 	var res sql.Result
 	stmt, err := tx.prepare(ctx, query)
 	switch {
@@ -41,6 +42,7 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 
 // Query runs a SELECT inside the transaction. The caller closes the rows before the next statement.
 func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx = tx.whole(ctx)
 	if stmt, err := tx.prepare(ctx, query); err != nil || stmt != nil {
 		if err != nil {
 			return nil, err
@@ -52,10 +54,20 @@ func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, 
 
 // QueryRow runs a SELECT of at most one row inside the transaction.
 func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	ctx = tx.whole(ctx)
 	if stmt, err := tx.prepare(ctx, query); err == nil && stmt != nil {
 		return stmt.QueryRowContext(ctx, args...)
 	}
 	return tx.conn.QueryRowContext(ctx, tx.db.Dialect.rewrite(query), args...)
+}
+
+// whole keeps a caller that leaves from interrupting a statement of SQLite's writer: SQLite answers that by rolling back the whole transaction,
+// with what all others of the group wrote. What was begun is finished instead.
+func (tx *Tx) whole(ctx context.Context) context.Context {
+	if tx.prepared == nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // prepare returns the writer's prepared statement; nil means to run the text as it is.
@@ -102,7 +114,8 @@ func (tx *Tx) ForUpdate() string {
 // ErrClosed is returned by Write after Close.
 var ErrClosed = errors.New("the database is closed")
 
-// Write runs fn in a transaction and returns nil only when it is durable. If fn fails, nothing of it is kept and its error is returned.
+// Write runs fn in a transaction and returns nil only when it is durable. If fn fails, nothing of it is kept and its error is returned. fn may run
+// more than once.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	if db.Dialect == Postgres {
 		return db.writePostgres(ctx, fn)
@@ -212,8 +225,21 @@ func (w *writer) collect(group []*pending) []*pending {
 func (w *writer) commit(tx *Tx, group []*pending) {
 	err := w.exec("BEGIN IMMEDIATE")
 	if err == nil {
-		for _, p := range group {
-			p.err = w.one(tx, p)
+		for i, p := range group {
+			if p.err = w.one(tx, p); !errors.Is(p.err, errBroken) {
+				continue
+			}
+			// SQLite rolled back the whole transaction, as it may when the disk is full. The others are run again, each for itself.
+			_ = w.exec("ROLLBACK")
+			p.result <- p.err
+			for j, other := range group {
+				if j < i && other.err != nil {
+					other.result <- other.err
+				} else if j != i {
+					w.commit(tx, []*pending{other})
+				}
+			}
+			return
 		}
 		if err = w.exec("COMMIT"); err != nil {
 			_ = w.exec("ROLLBACK")
@@ -230,6 +256,10 @@ func (w *writer) commit(tx *Tx, group []*pending) {
 	}
 }
 
+// errBroken says that there is no transaction any more.
+var errBroken = errors.New("the transaction of the group was rolled back")
+
+// one runs one of a group. Its function may run again, see commit.
 func (w *writer) one(tx *Tx, p *pending) error {
 	if err := p.ctx.Err(); err != nil {
 		return err // the caller has gone; nothing of it was promised
@@ -240,7 +270,7 @@ func (w *writer) one(tx *Tx, p *pending) error {
 	err := safely(tx, p.fn)
 	if err != nil {
 		if rollback := w.exec("ROLLBACK TO one"); rollback != nil {
-			return errors.Join(err, rollback)
+			return errors.Join(err, rollback, errBroken)
 		}
 	}
 	return errors.Join(err, w.exec("RELEASE one"))

@@ -48,7 +48,10 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 		if sqlkit.IsUnique(err) {
 			return nil, fault.E(op, fault.Exists, fault.Reason("identity"), err, "External id is already bound to another global id")
 		}
-		return nil, fault.E(op, classify(op, err), "the parent does not exist")
+		if err = classify(op, err); fault.Is(err, fault.NotFound) {
+			err = fault.E(op, err, "the parent does not exist")
+		}
+		return nil, err
 	}
 	out, records := make([]Object, len(news)), make([]iot.AuditRecord, len(news))
 	for i, n := range news {

@@ -270,7 +270,7 @@ export const routes = [
   }),
 
   route('GET', '/user/\\w+/users', ({ send, query }) =>
-    page(send, 'users', world.users.filter((one) => one.id.startsWith(query.get('username') ?? '')).map(withGroups), query),
+    page(send, 'users', world.users.filter((one) => one.id.includes(query.get('usernameContains') ?? '')).map(withGroups), query),
   ),
   route('POST', '/user/\\w+/users', ({ send, body }) => {
     if (world.users.some((one) => one.id === body.userName))
@@ -278,6 +278,10 @@ export const routes = [
     world.users.push({ id: body.userName, ...body, password: undefined, held: [] });
     addAudit('User', 'User created', `User '${body.userName}' created`);
     return send(201, { id: body.userName, ...body });
+  }),
+  route('GET', '/user/\\w+/users/([^/]+)', ({ send, args }) => {
+    const user = world.users.find((one) => one.id === args[0]);
+    return user ? send(200, withGroups(user)) : gone(send, args[0]);
   }),
   route('PUT', '/user/\\w+/users/([^/]+)', ({ send, args, body }) =>
     send(

@@ -110,7 +110,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
 	switch {
 	case name == "" || name == "apps":
-		http.Redirect(w, r, "/apps/"+Home+"/", http.StatusFound)
+		target := "/apps/" + Home + "/"
+		if r.URL.RawQuery != "" { // links in mails carry a token
+			target += "?" + r.URL.RawQuery
+		}
+		http.Redirect(w, r, target, http.StatusFound)
 		return
 	case name == "favicon.ico":
 		http.Redirect(w, r, "/apps/"+Home+"/favicon.svg", http.StatusFound)

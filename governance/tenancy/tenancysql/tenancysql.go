@@ -76,6 +76,13 @@ func (s *Store) PutTenant(ctx context.Context, t tenancy.Tenant, create bool, re
 		if err := tx.QueryRow(ctx, `SELECT doc, rev_at FROM tenant WHERE id = ?`+tx.ForUpdate(), string(t.ID)).Scan(&old, &at); err != nil {
 			return err
 		}
+		var now tenancy.Tenant
+		if err := json.Unmarshal(old, &now); err != nil {
+			return err
+		}
+		if now.Status == tenancy.Deleting && t.Status != tenancy.Deleting {
+			return tenancy.ErrDeleting
+		}
 		if err := tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t.ID), Kind: string(iot.KindTenant), ID: string(t.ID), From: sqlkit.Time(at), Until: rev, Doc: old}); err != nil {
 			return err
 		}

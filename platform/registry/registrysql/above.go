@@ -22,20 +22,33 @@ func raise(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent, child iot
 
 // lower mends the pairs after relations of child to what is above it went: what was above parent is above all from child downwards only if
 // another way leads there. parent may be child itself, which then must have no relation upwards left: all above it is looked at.
+//
+// Pairs within what hangs from child do not change. Everything else above it now comes through a relation that enters from outside, of which
+// there are few or none: each is raised anew.
 func lower(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent, child iot.ID) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM object_above WHERE tenant = ? AND id IN (SELECT d.id FROM object_above d WHERE d.tenant = ? AND d.ancestor = ?)
 		AND ancestor IN (SELECT a.ancestor FROM object_above a WHERE a.tenant = ? AND a.id = ? AND a.ancestor <> ?)`,
 		string(t), string(t), int64(child), string(t), int64(parent), int64(child)); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `WITH RECURSIVE up (ancestor, id) AS (
-			SELECT c.parent, c.child FROM object_above d JOIN object_child c ON c.tenant = d.tenant AND c.child = d.id WHERE d.tenant = ? AND d.ancestor = ?
-			UNION
-			SELECT c.parent, up.id FROM up JOIN object_child c ON c.tenant = ? AND c.child = up.ancestor
-		)
-		INSERT INTO object_above (tenant, ancestor, id) SELECT ?, ancestor, id FROM up WHERE 1=1 ON CONFLICT (tenant, ancestor, id) DO NOTHING`,
-		string(t), int64(child), string(t), string(t))
-	return err
+	var entries [][2]iot.ID
+	err := sqlkit.Each(ctx, tx, func(r *sql.Rows) error {
+		var above, below int64
+		err := r.Scan(&above, &below)
+		entries = append(entries, [2]iot.ID{iot.ID(above), iot.ID(below)})
+		return err
+	}, `SELECT DISTINCT c.parent, c.child FROM object_above d CROSS JOIN object_child c WHERE d.tenant = ? AND d.ancestor = ? AND c.tenant = ? AND c.child = d.id
+		AND NOT EXISTS (SELECT 1 FROM object_above i WHERE i.tenant = ? AND i.ancestor = ? AND i.id = c.parent)`,
+		string(t), int64(child), string(t), string(t), int64(child))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := raise(ctx, tx, t, e[0], e[1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bury removes an object whose relations are gone already; what was above it may be above what was below it no more.

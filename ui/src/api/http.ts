@@ -10,6 +10,8 @@ export class ApiError extends Error {
   readonly code: string;
   readonly path: string;
   readonly retryAfterSeconds?: number;
+  /** With a refused login whose password must be changed first: what proves that it was right. */
+  resetToken?: string;
   constructor(status: number, code: string, message: string, path: string, retryAfterSeconds?: number) {
     super(message);
     this.name = 'ApiError';
@@ -92,7 +94,9 @@ async function errorFrom(response: Response, path: string): Promise<ApiError> {
     // Not JSON: the status has to be enough.
   }
   const wait = Number(response.headers.get('Retry-After'));
-  return new ApiError(response.status, code, message, path, Number.isFinite(wait) && wait > 0 ? wait : undefined);
+  const error = new ApiError(response.status, code, message, path, Number.isFinite(wait) && wait > 0 ? wait : undefined);
+  error.resetToken = response.headers.get('passwordresettoken') ?? undefined;
+  return error;
 }
 
 export async function send(path: string, options: RequestOptions = {}): Promise<Response> {

@@ -113,3 +113,13 @@ export function removeMember(groupId: string, deviceId: string): Promise<unknown
 export function deleteGroup(id: string): Promise<unknown> {
   return request(`${BASE}/${encodeURIComponent(id)}`, { method: 'DELETE' });
 }
+
+/** Objects of any kind whose name has the words in it, or whose id they are; without words, groups and devices. */
+export async function findObjects(words: string, pageSize: number, signal?: AbortSignal): Promise<Device[]> {
+  const clause = words ? `name eq ${quote(`*${words}*`)}` : 'has(c8y_IsDeviceGroup) or has(c8y_IsDevice)';
+  const query = { query: `$filter=(${clause}) $orderby=name`, pageSize, currentPage: 1 };
+  const named = (await requestPage<Device>(BASE, 'managedObjects', query, signal)).items;
+  if (!/^\d+$/.test(words) || named.some((one) => one.id === words)) return named;
+  const numbered = await getDevice(words, signal).catch(() => undefined);
+  return numbered ? [numbered, ...named] : named;
+}

@@ -106,14 +106,21 @@ export interface CurrentUser {
   firstName?: string;
   lastName?: string;
   email?: string;
+  phone?: string;
   shouldResetPassword?: boolean;
+  lastPasswordChange?: string;
+  twoFactorAuthenticationEnabled?: boolean;
+  customProperties?: { userOrigin?: string };
+  groups?: { references?: { group: Group }[] };
   effectiveRoles?: { id: string; name: string }[];
 }
 
+/** A global role; the API calls it a group of users. */
 export interface Group {
   id: number;
   name: string;
   description?: string;
+  roles?: { references?: { role: { id: string; name: string } }[] };
 }
 
 export interface User {
@@ -123,13 +130,24 @@ export interface User {
   firstName?: string;
   lastName?: string;
   email?: string;
+  phone?: string;
   enabled?: boolean;
+  shouldResetPassword?: boolean;
+  lastPasswordChange?: string;
+  twoFactorAuthenticationEnabled?: boolean;
+  owner?: string;
+  customProperties?: { userOrigin?: string };
+  /** By object: `SCOPE:fragment:LEVEL`. */
+  devicePermissions?: Record<string, string[]>;
+  roles?: { references?: { role: { id: string; name: string } }[] };
   groups?: { references?: { group: Group }[] };
 }
 
 export interface Tenant {
   name: string;
   domainName?: string;
+  /** Whether tenants can be made below this one. */
+  allowCreateTenants?: boolean;
 }
 
 export interface AuditRecord {
@@ -144,12 +162,15 @@ export interface AuditRecord {
   severity?: string;
   source?: Source;
   com_cumulocity_model_event_AuditSourceDevice?: { id?: string };
-  changes?: { attribute: string; newValue?: unknown; previousValue?: unknown }[];
+  changes?: { attribute: string; changeType?: string; newValue?: unknown; previousValue?: unknown }[];
 }
 
 export interface LoginOption {
   type: string;
   grantType?: string;
+  id?: string;
+  /** Whether this server can send a link with which a forgotten password is replaced. */
+  passwordReset?: boolean;
   userManagementSource?: string;
   visibleOnLoginPage?: boolean;
   buttonName?: string;

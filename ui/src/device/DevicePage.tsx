@@ -13,6 +13,7 @@ import { AlarmCounts, Reachable, Sends } from '../parts/Badges';
 import { sayDone, sayFailed } from '../parts/Bits';
 import { sayName } from '../parts/say';
 import { Empty, Failed, Rows } from '../parts/States';
+import { useHasRole } from '../shell/session';
 import { text } from '../text';
 import { DeviceAlarms, DeviceEvents } from './Happenings';
 import { useNewestValue } from './lastValues';
@@ -114,6 +115,8 @@ function Header({ device }: { device: Device }) {
     (references ?? []).map((reference) => reference.managedObject).filter((one) => one?.name);
   const groups = named(device.assetParents?.references);
   const parents = named(device.deviceParents?.references);
+  const managesUsers = useHasRole('ROLE_USER_MANAGEMENT_READ', 'ROLE_USER_MANAGEMENT_ADMIN', 'ROLE_USER_MANAGEMENT_CREATE');
+  const readsAudit = useHasRole('ROLE_AUDIT_READ');
   const hasAlarms = Object.values(device.c8y_ActiveAlarmsStatus ?? {}).some((count) => Number(count) > 0);
   return (
     <header style={{ marginBottom: 12 }}>
@@ -135,6 +138,21 @@ function Header({ device }: { device: Device }) {
           {groups.length > 0 && ' · '}
           <Names objects={groups} place="groups" />
         </Text>
+        {managesUsers && (
+          <Link
+            className="inline-link"
+            style={{ fontSize: 14 }}
+            to={`/explain?ask=who&object=${device.id}`}
+            data-testid="who-may"
+          >
+            {text.device.who}
+          </Link>
+        )}
+        {readsAudit && (
+          <Link className="inline-link" style={{ fontSize: 14 }} to={`/audit?source=${device.id}`}>
+            {text.device.audit}
+          </Link>
+        )}
       </Group>
     </header>
   );

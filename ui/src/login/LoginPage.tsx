@@ -1,18 +1,32 @@
 import { Alert, Button, Divider, Group, Loader, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
-import { IconAlertCircle, IconClock, IconCloudOff, IconLock } from '@tabler/icons-react';
-import { useCallback, useEffect, useRef, useState, type FormEvent } from 'react';
-import { getLoginOptions, logIn, logInOnce } from '../api/tenant';
+import { IconAlertCircle, IconClock, IconCloudOff, IconDeviceMobile, IconLock } from '@tabler/icons-react';
+import { lazy, Suspense, useCallback, useEffect, useRef, useState, type FormEvent } from 'react';
+import { ApiError } from '../api/http';
+import { getLoginOptions, logIn, logInOnce, type Credentials, type Reset } from '../api/tenant';
 import { getCurrentUser } from '../api/user';
 import type { LoginOption } from '../api/shape';
 import { Mark } from '../parts/Mark';
 import { text } from '../text';
-import { leave, oneTimeCode, refusalOf, type Refusal } from './flow';
+import { leave, mailedReset, oneTimeCode, refusalOf, returnPath, ssoAddress, type Refusal } from './flow';
+import { Forgot } from './Forgot';
 import { NewPassword } from './NewPassword';
 
-type Step = { name: 'form' } | { name: 'oneTime' } | { name: 'password'; known?: string; code?: string };
+const FactorSetup = lazy(async () => ({ default: (await import('../access/FactorSetup')).FactorSetup }));
+
+type Step =
+  | { name: 'form'; notice?: string }
+  | { name: 'oneTime' }
+  /** With a session already there. */
+  | { name: 'password'; known?: string; code?: string }
+  /** With a token, and, after a refused login, who wanted to log in. */
+  | { name: 'reset'; reset: Reset; login?: Credentials }
+  | { name: 'setup'; login: Credentials }
+  | { name: 'forgot'; tenant?: string };
 
 function firstStep(): Step {
   if (oneTimeCode(location.hash)) return { name: 'oneTime' };
+  const reset = mailedReset(location.search);
+  if (reset) return { name: 'reset', reset };
   return location.hash === '#reset' ? { name: 'password' } : { name: 'form' };
 }
 
@@ -34,8 +48,9 @@ export function LoginPage() {
     started.current = true;
     getLoginOptions().then(setOptions, (error) => setRefusal(refusalOf(error, false)));
     const code = oneTimeCode(location.hash);
+    // Neither a code nor a token stays in the history.
+    if (code || mailedReset(location.search)) history.replaceState(null, '', location.pathname);
     if (!code) return;
-    history.replaceState(null, '', location.pathname);
     logInOnce(code)
       .then(() => afterLogin(undefined, code, setStep))
       .catch((error) => {
@@ -44,6 +59,18 @@ export function LoginPage() {
         setStep({ name: 'form' });
       });
   }, []);
+
+  /** Logs in again after something that the login asked for; if that fails, the form says what to do. */
+  async function goOn(login: Credentials | undefined, notice: string) {
+    try {
+      if (!login) throw new Error(notice);
+      await logIn(login);
+      await afterLogin(login.password, undefined, setStep);
+    } catch (error) {
+      if (error instanceof ApiError) setRefusal(refusalOf(error, false));
+      setStep({ name: 'form', notice });
+    }
+  }
 
   return (
     <div className="login">
@@ -64,8 +91,33 @@ export function LoginPage() {
             <Text>{text.login.oneTime}</Text>
           </Group>
         )}
-        {step.name === 'form' && <LoginForm options={options} refusal={refusal} setRefusal={setRefusal} setStep={setStep} />}
-        {step.name === 'password' && <NewPassword known={step.known} code={step.code} />}
+        {step.name === 'form' && (
+          <LoginForm options={options} notice={step.notice} refusal={refusal} setRefusal={setRefusal} setStep={setStep} />
+        )}
+        {step.name === 'password' && <NewPassword known={step.known} code={step.code} onDone={leave} />}
+        {step.name === 'reset' && (
+          <NewPassword
+            reset={step.reset}
+            onDone={(password) => void goOn(step.login && { ...step.login, password, tfaCode: '' }, text.login.resetDone)}
+          />
+        )}
+        {step.name === 'setup' && (
+          <>
+            <Title order={1} fz={18} mb={4}>
+              {text.login.setup}
+            </Title>
+            <Text size="sm" c="dimmed" mb="sm">
+              {text.login.setupHint}
+            </Text>
+            <Suspense fallback={<Loader size="sm" />}>
+              <FactorSetup
+                onDone={(tfaCode) => void goOn({ ...step.login, tfaCode }, text.login.needCode)}
+                onCancel={() => setStep({ name: 'form' })}
+              />
+            </Suspense>
+          </>
+        )}
+        {step.name === 'forgot' && <Forgot tenant={step.tenant} back={() => setStep({ name: 'form' })} />}
       </main>
     </div>
   );
@@ -73,12 +125,13 @@ export function LoginPage() {
 
 interface FormProps {
   options: LoginOption[];
+  notice?: string;
   refusal?: Refusal;
   setRefusal: (refusal: Refusal | undefined) => void;
   setStep: (step: Step) => void;
 }
 
-function LoginForm({ options, refusal, setRefusal, setStep }: FormProps) {
+function LoginForm({ options, notice, refusal, setRefusal, setStep }: FormProps) {
   const [user, setUser] = useState('');
   const [password, setPassword] = useState('');
   const [tenant, setTenant] = useState('');
@@ -87,91 +140,150 @@ function LoginForm({ options, refusal, setRefusal, setStep }: FormProps) {
   const [wantsCode, setWantsCode] = useState(false);
   const [busy, setBusy] = useState(false);
   const wait = useCountdown(refusal?.waitSeconds, () => setRefusal(undefined));
+  const named = otherTenant ? tenant.trim() || undefined : undefined;
 
   async function submit(event: FormEvent) {
     event.preventDefault();
     setBusy(true);
     setRefusal(undefined);
+    const login = { user: user.trim(), password, tenant: named, tfaCode: code.trim() };
     try {
-      await logIn({ user: user.trim(), password, tenant: otherTenant ? tenant.trim() : undefined, tfaCode: code.trim() });
+      await logIn(login);
       await afterLogin(password, undefined, setStep);
     } catch (error) {
       const why = refusalOf(error, wantsCode && code !== '');
-      if (why.kind === 'code') setWantsCode(true);
-      setRefusal(why);
       setBusy(false);
+      if (why.kind === 'setup') return setStep({ name: 'setup', login });
+      if (why.kind === 'reset' && error instanceof ApiError && error.resetToken)
+        return setStep({ name: 'reset', reset: { token: error.resetToken, tenantId: named }, login });
+      if (why.kind === 'code') {
+        setWantsCode(true);
+        setCode('');
+      }
+      setRefusal(why);
     }
   }
 
+  function startOver() {
+    setWantsCode(false);
+    setCode('');
+    setPassword('');
+    setRefusal(undefined);
+  }
+
   const external = options.filter((option) => option.type.toUpperCase() === 'OAUTH2' && option.visibleOnLoginPage !== false);
+  const first = refusal?.kind === 'code' && refusal.message === text.login.needCode;
   return (
     <form onSubmit={submit}>
-      <Title order={1} className="hidden">
-        {text.login.title}
+      <Title order={1} className={wantsCode ? undefined : 'hidden'} fz={18} mb={wantsCode ? 4 : 0}>
+        {wantsCode ? text.login.codeTitle : text.login.title}
       </Title>
       <Stack gap="sm">
-        {refusal && <RefusalNote refusal={refusal} wait={wait} />}
-        <TextInput
-          label={text.login.user}
-          required
-          withAsterisk={false}
-          autoFocus
-          autoComplete="username"
-          autoCapitalize="none"
-          size="md"
-          data-testid="login-user"
-          value={user}
-          onChange={(event) => setUser(event.currentTarget.value)}
-        />
-        <PasswordInput
-          label={text.login.password}
-          required
-          withAsterisk={false}
-          autoComplete="current-password"
-          size="md"
-          data-testid="login-password"
-          value={password}
-          onChange={(event) => setPassword(event.currentTarget.value)}
-        />
         {wantsCode && (
+          <Text size="sm" c="dimmed" className="break">
+            {text.login.codeFor(user.trim())}
+          </Text>
+        )}
+        {notice && !refusal && (
+          <Alert color="teal" role="status" styles={{ message: { color: 'var(--mantine-color-text)' } }}>
+            {notice}
+          </Alert>
+        )}
+        {refusal && !(wantsCode && first) && <RefusalNote refusal={refusal} wait={wait} />}
+        {wantsCode ? (
           <TextInput
+            key="code"
             label={text.login.code}
             autoFocus
+            required
+            withAsterisk={false}
             inputMode="numeric"
             autoComplete="one-time-code"
             size="md"
+            data-testid="login-code"
             value={code}
             onChange={(event) => setCode(event.currentTarget.value)}
           />
-        )}
-        {otherTenant && (
-          <TextInput
-            label={text.login.tenant}
-            autoFocus
-            autoCapitalize="none"
-            size="md"
-            value={tenant}
-            onChange={(event) => setTenant(event.currentTarget.value)}
-          />
+        ) : (
+          <>
+            <TextInput
+              label={text.login.user}
+              required
+              withAsterisk={false}
+              autoFocus
+              autoComplete="username"
+              autoCapitalize="none"
+              size="md"
+              data-testid="login-user"
+              value={user}
+              onChange={(event) => setUser(event.currentTarget.value)}
+            />
+            <PasswordInput
+              label={text.login.password}
+              required
+              withAsterisk={false}
+              autoComplete="current-password"
+              size="md"
+              data-testid="login-password"
+              value={password}
+              onChange={(event) => setPassword(event.currentTarget.value)}
+            />
+            {otherTenant && (
+              <TextInput
+                label={text.login.tenant}
+                autoFocus
+                autoCapitalize="none"
+                size="md"
+                data-testid="login-tenant"
+                value={tenant}
+                onChange={(event) => setTenant(event.currentTarget.value)}
+              />
+            )}
+          </>
         )}
         <Button type="submit" size="md" loading={busy} disabled={wait > 0} mt={4} data-testid="login-submit">
           {text.login.submit}
         </Button>
-        <Button variant="subtle" size="compact-sm" onClick={() => setOtherTenant(!otherTenant)} aria-expanded={otherTenant}>
-          {otherTenant ? text.login.hideTenant : text.login.showTenant}
-        </Button>
-        {external.length > 0 && <Divider />}
-        {external.map((option) => (
-          <Button
-            key={option.buttonName ?? option.type}
-            component="a"
-            href={option.initRequest ?? '/tenant/oauth?response_type=code'}
-            variant="default"
-            size="md"
-          >
-            {text.login.sso(option.buttonName ?? option.type)}
+        {wantsCode ? (
+          <Button variant="subtle" size="compact-sm" onClick={startOver}>
+            {text.login.back}
           </Button>
-        ))}
+        ) : (
+          <>
+            {options.some((option) => option.passwordReset) && (
+              <Button
+                variant="subtle"
+                size="compact-sm"
+                onClick={() => setStep({ name: 'forgot', tenant: named })}
+                data-testid="login-forgot"
+              >
+                {text.login.forgot}
+              </Button>
+            )}
+            <Button
+              variant="subtle"
+              size="compact-sm"
+              onClick={() => setOtherTenant(!otherTenant)}
+              aria-expanded={otherTenant}
+              data-testid="login-other-tenant"
+            >
+              {otherTenant ? text.login.hideTenant : text.login.showTenant}
+            </Button>
+            {external.length > 0 && <Divider label={text.login.or} />}
+            {external.map((option) => (
+              <Button
+                key={option.id ?? option.buttonName ?? option.type}
+                component="a"
+                href={ssoAddress(option.initRequest, returnPath(), location.origin)}
+                variant="default"
+                size="md"
+                data-testid="login-sso"
+              >
+                {text.login.sso(option.buttonName ?? option.type)}
+              </Button>
+            ))}
+          </>
+        )}
       </Stack>
     </form>
   );
@@ -183,12 +295,19 @@ const look = {
   down: IconCloudOff,
   tooMany: IconClock,
   code: IconLock,
+  setup: IconDeviceMobile,
+  reset: IconLock,
   server: IconAlertCircle,
 };
 
 function RefusalNote({ refusal, wait }: { refusal: Refusal; wait: number }) {
   const Icon = look[refusal.kind];
-  const color = refusal.kind === 'code' ? 'blue' : refusal.kind === 'down' || refusal.kind === 'tooMany' ? 'yellow' : 'red';
+  const color =
+    refusal.kind === 'code' && refusal.message === text.login.needCode
+      ? 'blue'
+      : refusal.kind === 'down' || refusal.kind === 'tooMany'
+        ? 'yellow'
+        : 'red';
   return (
     <Alert
       color={color}
@@ -196,7 +315,7 @@ function RefusalNote({ refusal, wait }: { refusal: Refusal; wait: number }) {
       role="alert"
       data-testid="login-refusal"
       data-kind={refusal.kind}
-      styles={{ message: { color: 'inherit' } }}
+      styles={{ message: { color: 'var(--mantine-color-text)' } }}
     >
       {wait > 0 ? text.login.tooMany(wait) : refusal.message}
     </Alert>

@@ -1,8 +1,8 @@
 import { Alert, Button, PasswordInput, Stack, Text, Title } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
+import { resetPassword, type Reset } from '../api/tenant';
 import { putOwnPassword } from '../api/user';
 import { text } from '../text';
-import { leave } from './flow';
 
 const SHORTEST = 8;
 
@@ -11,18 +11,22 @@ interface Props {
   known?: string;
   /** The one-time code just used; it stands in for the current password. */
   code?: string;
+  /** The token of a mail or of a refused login; it stands in for a session. */
+  reset?: Reset;
+  onDone: (fresh: string) => void;
 }
 
-export function NewPassword({ known, code }: Props) {
+export function NewPassword({ known, code, reset, onDone }: Props) {
   const [current, setCurrent] = useState('');
   const [fresh, setFresh] = useState('');
   const [again, setAgain] = useState('');
   const [tried, setTried] = useState(false);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<string>();
-  const asksCurrent = known === undefined && code === undefined;
+  const asksCurrent = known === undefined && code === undefined && reset === undefined;
   const tooShort = fresh.length < SHORTEST;
   const differ = fresh !== again;
+  const hint = code ? text.login.resetOneTimeHint : reset?.email ? text.login.mailedHint : text.login.resetHint;
 
   async function submit(event: FormEvent) {
     event.preventDefault();
@@ -31,8 +35,8 @@ export function NewPassword({ known, code }: Props) {
     setBusy(true);
     setFailure(undefined);
     try {
-      await putOwnPassword(asksCurrent ? current : (known ?? code), fresh);
-      leave();
+      await (reset ? resetPassword(reset, fresh) : putOwnPassword(asksCurrent ? current : (known ?? code), fresh));
+      onDone(fresh);
     } catch (error) {
       setFailure(error instanceof Error ? error.message : String(error));
       setBusy(false);
@@ -46,11 +50,11 @@ export function NewPassword({ known, code }: Props) {
           {text.login.reset}
         </Title>
         <Text size="sm" c="dimmed">
-          {code ? text.login.resetOneTimeHint : text.login.resetHint}
+          {hint}
         </Text>
         {failure && (
-          <Alert color="red" role="alert">
-            {failure}
+          <Alert color="red" role="alert" styles={{ message: { color: 'var(--mantine-color-text)' } }}>
+            {failure.charAt(0).toUpperCase() + failure.slice(1)}
           </Alert>
         )}
         {asksCurrent && (

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ApiError } from '../api/http';
-import { HOME_URL, oneTimeCode, refusalOf, safeReturnPath } from './flow';
+import { HOME_URL, mailedReset, oneTimeCode, refusalOf, safeReturnPath, ssoAddress } from './flow';
 
 test('one-time codes are read from both link forms', () => {
   expect(oneTimeCode('#otp=a%2Bb')).toBe('a+b');
@@ -20,7 +20,36 @@ test('each refusal has its own kind', () => {
   expect(kind(401, 'Invalid credentials!')).toBe('wrong');
   expect(kind(401, 'Authentication failed! : User account is locked')).toBe('locked');
   expect(kind(401, 'TOTP code required')).toBe('code');
+  expect(kind(401, 'Authentication failed! : TOTP setup required')).toBe('setup');
   expect(kind(0)).toBe('down');
   expect(kind(429, '', 7)).toBe('tooMany');
   expect(kind(500)).toBe('server');
+});
+
+test('a password that must change is told by the token, whatever the message says', () => {
+  const error = new ApiError(401, '', 'Invalid credentials!', '/');
+  error.resetToken = 'abc';
+  expect(refusalOf(error, false).kind).toBe('reset');
+});
+
+test('the link of a mail needs a token and an address', () => {
+  expect(mailedReset('?tenantId=main&email=ann%40example.org&token=t')).toEqual({
+    tenantId: 'main',
+    email: 'ann@example.org',
+    token: 't',
+  });
+  expect(mailedReset('?token=t')).toBeUndefined();
+  expect(mailedReset('')).toBeUndefined();
+});
+
+test('single sign-on comes back to the page asked for', () => {
+  const origin = 'https://iot.example.org';
+  const address = ssoAddress(
+    'https://iot.example.org/tenant/oauth?response_type=code&tenant_id=main',
+    '/apps/isobar/#/alarms',
+    origin,
+  );
+  expect(address).toContain('tenant_id=main');
+  expect(new URL(address).searchParams.get('originUri')).toBe('https://iot.example.org/apps/isobar/#/alarms');
+  expect(ssoAddress(undefined, '/', origin)).toContain('/tenant/oauth?response_type=code');
 });

@@ -1,5 +1,6 @@
 // What the login page decides, apart from how it looks.
 import { ApiError, RETURN_PATH_KEY } from '../api/http';
+import type { Reset } from '../api/tenant';
 import { text } from '../text';
 
 export const HOME_URL = '/apps/isobar/';
@@ -16,19 +17,41 @@ export function safeReturnPath(stored: string | null): string {
   return stored.startsWith('/apps/public/login') ? HOME_URL : stored;
 }
 
-export function leave(): void {
-  let stored: string | null = null;
+export function returnPath(): string {
   try {
-    stored = sessionStorage.getItem(RETURN_PATH_KEY);
+    return safeReturnPath(sessionStorage.getItem(RETURN_PATH_KEY));
+  } catch {
+    return HOME_URL; // Storage may be blocked.
+  }
+}
+
+export function leave(): void {
+  const path = returnPath();
+  try {
     sessionStorage.removeItem(RETURN_PATH_KEY);
   } catch {
-    // Storage may be blocked.
+    // Then nothing was stored.
   }
-  location.replace(safeReturnPath(stored));
+  location.replace(path);
+}
+
+/** The link of a mail that replaces a forgotten password, as the query of the address. */
+export function mailedReset(search: string): Reset | undefined {
+  const query = new URLSearchParams(search);
+  const token = query.get('token');
+  const email = query.get('email');
+  return token && email ? { token, email, tenantId: query.get('tenantId') ?? undefined } : undefined;
+}
+
+/** Where a button of single sign-on leads: the server's address, with the page to come back to. */
+export function ssoAddress(initRequest: string | undefined, back: string, origin: string): string {
+  const url = new URL(initRequest ?? '/tenant/oauth?response_type=code', origin);
+  if (!url.searchParams.has('originUri')) url.searchParams.set('originUri', new URL(back, origin).href);
+  return url.href;
 }
 
 export interface Refusal {
-  kind: 'wrong' | 'locked' | 'down' | 'tooMany' | 'code' | 'server';
+  kind: 'wrong' | 'locked' | 'down' | 'tooMany' | 'code' | 'setup' | 'reset' | 'server';
   message: string;
   waitSeconds?: number;
 }
@@ -42,6 +65,8 @@ export function refusalOf(error: unknown, gaveCode: boolean): Refusal {
     const waitSeconds = error.retryAfterSeconds ?? DEFAULT_WAIT_SECONDS;
     return { kind: 'tooMany', message: text.login.tooMany(waitSeconds), waitSeconds };
   }
+  if (error.resetToken) return { kind: 'reset', message: text.login.expired };
+  if (/TOTP setup required/i.test(error.message)) return { kind: 'setup', message: text.login.setupHint };
   if (/totp|pin/i.test(error.message)) return { kind: 'code', message: gaveCode ? text.login.wrongCode : text.login.needCode };
   if (/locked/i.test(error.message)) return { kind: 'locked', message: text.login.locked };
   if (error.status === 401 || error.status === 403) return { kind: 'wrong', message: text.login.wrong };

@@ -107,7 +107,7 @@ export function Search() {
               {text.shell.searchNone}
             </Text>
           )}
-          <ul className="results">
+          <ul className="results" data-words={settled}>
             {items.map((device, index) => (
               <li key={device.id}>
                 <Link to={targets[index]} data-active={index === active} onClick={() => setOpen(false)}>

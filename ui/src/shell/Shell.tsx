@@ -16,7 +16,12 @@ import { UserMenu } from './UserMenu';
 
 export function usePlaces(): Place[] {
   const held = useCurrentUser().data?.effectiveRoles;
-  return PLACES.filter((place) => !place.roles || !held || held.some((role) => place.roles?.includes(role.name ?? role.id)));
+  const tenant = useTenant().data;
+  return PLACES.filter(
+    (place) =>
+      (!place.management || tenant?.allowCreateTenants) &&
+      (!place.roles || !held || held.some((role) => place.roles?.includes(role.name ?? role.id))),
+  );
 }
 
 export function Shell() {
@@ -42,8 +47,8 @@ function Frame() {
   const places = usePlaces();
   const busy = useNavigation().state !== 'idle';
   useFocusOnPageChange(main);
-  const plain = places.filter((place) => !place.admin);
-  const admin = places.filter((place) => place.admin);
+  const plain = places.filter((place) => !place.access);
+  const access = places.filter((place) => place.access);
   return (
     <div className="shell">
       <a
@@ -79,13 +84,13 @@ function Frame() {
             <NavItem key={place.to} place={place} />
           ))}
         </ul>
-        {admin.length > 0 && (
+        {access.length > 0 && (
           <>
             <div className="soft" style={{ fontSize: 12, fontWeight: 600, padding: '18px 12px 6px' }}>
-              {text.nav.administration}
+              {text.nav.access}
             </div>
             <ul>
-              {admin.map((place) => (
+              {access.map((place) => (
                 <NavItem key={place.to} place={place} />
               ))}
             </ul>

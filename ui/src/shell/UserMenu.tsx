@@ -1,5 +1,6 @@
 import { ActionIcon, Avatar, Menu, Text, useMantineColorScheme } from '@mantine/core';
-import { IconCheck, IconDeviceDesktop, IconLogout, IconMoon, IconSun } from '@tabler/icons-react';
+import { IconCheck, IconDeviceDesktop, IconLogout, IconMoon, IconSun, IconUserCircle } from '@tabler/icons-react';
+import { Link } from 'react-router';
 import { LOGIN_URL } from '../api/http';
 import { logOut } from '../api/user';
 import { text } from '../text';
@@ -19,8 +20,8 @@ export function UserMenu() {
 
   async function leave() {
     // Even if the server cannot be told, the person wants to be out.
-    await logOut().catch(() => undefined);
-    location.assign(LOGIN_URL);
+    const answer = await logOut().catch(() => undefined);
+    location.assign(answer?.url && /^https?:\/\//.test(answer.url) ? answer.url : LOGIN_URL);
   }
 
   const now = schemes.find((scheme) => scheme.value === colorScheme) ?? schemes[2];
@@ -58,6 +59,10 @@ export function UserMenu() {
               {user?.userName} {tenant && `· ${tenant.name}`}
             </Text>
           </div>
+          <Menu.Divider />
+          <Menu.Item component={Link} to="/account" leftSection={<IconUserCircle size={17} />} data-testid="my-account">
+            {text.nav.account}
+          </Menu.Item>
           <Menu.Divider />
           <Menu.Label>{text.shell.schemeLabel}</Menu.Label>
           <SchemeItems current={colorScheme} set={setColorScheme} />

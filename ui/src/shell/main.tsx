@@ -6,7 +6,7 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { lazy, StrictMode, Suspense } from 'react';
 import { createRoot } from 'react-dom/client';
 import { RouterProvider } from 'react-router/dom';
-import { ApiError } from '../api/http';
+import { ApiError, LOGIN_URL } from '../api/http';
 import { theme } from '../parts/theme';
 import { router } from './router';
 
@@ -26,6 +26,10 @@ const client = new QueryClient({
     mutations: { networkMode: 'always' },
   },
 });
+
+// The link in a mail leads to the root of the server, and from there to here.
+const query = new URLSearchParams(location.search);
+if (query.has('token') && query.has('email')) location.replace(LOGIN_URL + location.search);
 
 createRoot(document.getElementById('root') as HTMLElement).render(
   <StrictMode>
