@@ -37,13 +37,13 @@ type Principal struct {
 // Grant gives access to one managed object, or to all from it downwards: one line of an inventory role that was assigned there, or a
 // device permission. Grants add up; none takes anything away.
 type Grant struct {
-	Object    ID         // where it was given
-	Below     bool       // holds for all that hangs below the object as well: child devices, assets and additions
-	Scope     GrantScope // what kind of data it is about
-	Fragment  string     // the fragment that it covers; AnyFragment covers all, and objects without any
-	Level     GrantLevel
-	Role      string // the inventory role that it comes from; empty for a device permission
-	ByGroup   string // the global role that holds the device permission, if it is not the user's own
+	Object   ID         // where it was given
+	Below    bool       // holds for all that hangs below the object as well: child devices, assets and additions
+	Scope    GrantScope // what kind of data it is about
+	Fragment string     // the fragment that it covers; AnyFragment covers all, and objects without any
+	Level    GrantLevel
+	Role     string // the inventory role that it comes from; empty for a device permission
+	ByGroup  string // the global role that holds the device permission, if it is not the user's own
 }
 
 // AnyFragment is the fragment of a grant that covers every document.

@@ -243,6 +243,13 @@ func (r *Registry) List(ctx context.Context, p iot.Principal, q Query) ([]Object
 	if err != nil {
 		return nil, 0, err
 	}
+	if q.ParentOf != 0 && !scope.All { // whose parents are asked for must be known to p
+		if _, err := r.Get(ctx, p, q.ParentOf); fault.Is(err, fault.Denied) || fault.Is(err, fault.NotFound) {
+			return nil, 0, nil
+		} else if err != nil {
+			return nil, 0, err
+		}
+	}
 	objects, n, err := r.d.Store.List(ctx, p.Tenant, scope, q)
 	return objects, n, classify("registry.List", err)
 }
