@@ -21,7 +21,16 @@ func TestRevocation(t *testing.T) {
 		return rig.User{URL: s.URL, Name: "main/" + name, Password: "Compat-User-1!"}
 	}
 	ends := map[string]func(t *testing.T, name string){
-		"deleted": func(t *testing.T, name string) { admin.Want(t, 204, "DELETE", "/user/main/users/"+name, nil, nil) },
+		"deleted": func(t *testing.T, name string) { // who owns objects cannot be deleted: they go to somebody else before
+			admin.Each(t, "/inventory/managedObjects?owner="+name, "managedObjects", func(raw json.RawMessage) {
+				var mo struct{ ID string }
+				if err := json.Unmarshal(raw, &mo); err != nil {
+					t.Fatal(err)
+				}
+				admin.Want(t, 200, "PUT", "/inventory/managedObjects/"+mo.ID, map[string]any{"owner": "admin"}, nil)
+			})
+			admin.Want(t, 204, "DELETE", "/user/main/users/"+name, nil, nil)
+		},
 		"disabled": func(t *testing.T, name string) {
 			admin.Want(t, 200, "PUT", "/user/main/users/"+name, map[string]any{"enabled": false}, nil)
 		},

@@ -239,7 +239,10 @@ func (tm *Telemetry) Series(ctx context.Context, p iot.Principal, q SeriesQuery)
 		if lost != nil {
 			return series.Chart{}, lost
 		}
-		if len(e.names) == 0 {
+		if q.Series, lost = tm.seriesSeen(ctx, p.Tenant, q, e); lost != nil {
+			return series.Chart{}, lost
+		}
+		if len(q.Series) == 0 {
 			return series.Chart{}, err
 		}
 		store = seen{store, e}

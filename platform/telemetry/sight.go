@@ -8,6 +8,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
@@ -103,4 +104,19 @@ func (s seen) Scan(ctx context.Context, tenant iot.TenantID, q series.Query, fn 
 		}
 		return fn(&shown)
 	})
+}
+
+// seriesSeen returns those of the series asked for, or of all that there are, whose fragments an eye may see.
+func (tm *Telemetry) seriesSeen(ctx context.Context, t iot.TenantID, q SeriesQuery, e eye) ([]series.Key, error) {
+	asked := q.Series
+	if len(asked) == 0 {
+		infos, err := tm.d.Series.Catalog(ctx, t, q.Source)
+		if err != nil {
+			return nil, sqlkit.Fault("telemetry.Series", err)
+		}
+		for _, x := range infos {
+			asked = append(asked, x.Key)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(asked), func(k series.Key) bool { return !e.names[k.Fragment] }), nil
 }
