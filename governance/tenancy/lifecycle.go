@@ -199,9 +199,9 @@ func (s *Tenants) Create(ctx context.Context, p iot.Principal, d Draft) (t Tenan
 	if p.Tenant != iot.Management && !parent.Parents {
 		return t, "", fault.E(op, fault.Denied, "this tenant must not have subtenants")
 	}
-	for name, v := range map[string]*string{"company": d.Company, "domain": d.Domain, "adminEmail": d.AdminEmail} {
+	for _, v := range []*string{d.Company, d.Domain, d.AdminEmail} {
 		if v == nil || strings.TrimSpace(*v) == "" {
-			return t, "", fault.E(op, fault.Invalid, "Following mandatory fields should be included: company, domain, adminEmail ("+name+" is missing)")
+			return t, "", fault.E(op, fault.Invalid, "Following mandatory fields should be included: company, domain, adminEmail")
 		}
 	}
 	now := s.d.Clock.Now().Truncate(time.Millisecond)

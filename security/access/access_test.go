@@ -79,6 +79,8 @@ type fixture struct {
 	mail    chan message
 	owners  map[iot.UserName]bool // who owns managed objects
 	dir     *directory
+	// firstAdmin is who cannot be deleted or disabled.
+	firstAdmin iot.UserName
 }
 
 // message is what a person got by mail.
@@ -114,7 +116,7 @@ func each(t *testing.T, test func(f *fixture)) {
 			t.Fatal(err)
 		}
 		f.users, err = access.New(f.ctx, access.Deps{Store: store, Sessions: store, Grants: store, Tenants: tenants{}, Audit: f.ledger, Bus: b, Policy: &access.Policy{}, Clock: f.clock, Log: slog.New(slog.DiscardHandler),
-			Option: f.option, Mail: f, Vault: vault, Directories: []access.Directory{f.dir},
+			Option: f.option, FirstAdmin: f.first, Mail: f, Vault: vault, Directories: []access.Directory{f.dir},
 			ResetLink: func(t iot.TenantID, email, token string) string {
 				return "https://iot.example.com/" + string(t) + "/" + email + "/" + token
 			},

@@ -20,8 +20,31 @@ type UserPatch struct {
 	Custom                                                   iot.Doc
 	Roles                                                    *[]string
 	Groups                                                   *[]int64
+	// ChangeRoles and ChangeGroups, if set, return what to replace Roles and Groups by, given what the user has at that moment, so that changes at
+	// the same time are not lost. They may be called several times, must not change what they get, and their errors are returned as they are.
+	ChangeRoles  func(had []string) ([]string, error)
+	ChangeGroups func(had []int64) ([]int64, error)
 	// Invite sends a link with which the person chooses a password. Only for new users.
 	Invite bool
+}
+
+// rights reports whether the patch is about what the user may do.
+func (p UserPatch) rights() bool {
+	return p.Roles != nil || p.Groups != nil || p.ChangeRoles != nil || p.ChangeGroups != nil
+}
+
+// maxTries bounds how often a change is made again because somebody else was faster.
+const maxTries = 10
+
+// again runs what reads, changes and stores until nobody else changed it in between, or made it at the same time.
+func again(change func() error) error {
+	var err error
+	for range maxTries {
+		if err = change(); !errors.Is(err, ErrChanged) {
+			break
+		}
+	}
+	return err
 }
 
 // Get returns a user of p's tenant: oneself, for who may read users any, for a manager those below.
@@ -95,6 +118,9 @@ func (u *Users) Create(ctx context.Context, p iot.Principal, name iot.UserName, 
 	if err := validUserName(name); err != nil {
 		return User{}, fault.E(op, err)
 	}
+	if err := personName(name); err != nil && !p.Has(iot.RoleSystem) {
+		return User{}, fault.E(op, err)
+	}
 	if patch.Invite && (u.mails == nil || patch.Email == nil || *patch.Email == "") {
 		why := "sendPasswordResetEmail needs an email"
 		if u.mails == nil {
@@ -123,6 +149,9 @@ func (u *Users) Create(ctx context.Context, p iot.Principal, name iot.UserName, 
 	return user, nil
 }
 
+// lastAdminText refuses what nobody could undo.
+const lastAdminText = "this is the last enabled user of this tenant in the group '" + AdminGroup + "': put somebody else into it first"
+
 // putUser stores a user and gives errors their kind and words.
 func (u *Users) putUser(ctx context.Context, p iot.Principal, user User, create bool) error {
 	const op = fault.Op("access.PutUser")
@@ -132,6 +161,12 @@ func (u *Users) putUser(ctx context.Context, p iot.Principal, user User, create 
 		return fault.E(op, fault.Exists, err, "a user with the e-mail address '"+user.Email+"' exists already")
 	case errors.Is(err, ErrAliasTaken):
 		return fault.E(op, fault.Exists, err, "a user with the login alias or name '"+user.DisplayName+"' exists already")
+	case errors.Is(err, ErrNameTaken):
+		return fault.E(op, fault.Exists, err, "'"+string(user.Name)+"' is the login alias of another user already")
+	case errors.Is(err, ErrLastAdmin):
+		return fault.E(op, fault.Conflict, err, lastAdminText)
+	case errors.Is(err, ErrChanged), create && user.Machine() && sqlkit.IsUnique(err): // whoever made the account of a machine, it can be renewed
+		return fault.E(op, fault.Conflict, ErrChanged, "the user '"+string(user.Name)+"' is being changed by somebody else: try again")
 	case err != nil && create:
 		return fault.E(op, sqlkit.Fault(op, err), "a user with the name '"+string(user.Name)+"' exists already")
 	case errors.Is(err, sql.ErrNoRows):
@@ -143,20 +178,24 @@ func (u *Users) putUser(ctx context.Context, p iot.Principal, user User, create 
 // Update changes a user. Everybody may change themselves, but neither their rights nor whether they are enabled or must change their password.
 func (u *Users) Update(ctx context.Context, p iot.Principal, name iot.UserName, patch UserPatch) (User, error) {
 	const op = fault.Op("access.Update")
-	var user User
-	var err error
-	if rights := patch.Roles != nil || patch.Groups != nil || patch.Enabled != nil || patch.MustReset != nil; !rights && u.may(ctx, p, name, Update) == nil {
-		if user, err = u.d.Store.User(ctx, p.Tenant, name); err != nil {
-			return User{}, fault.E(op, fault.Subject(name), sqlkit.Fault(op, err), "no user with the name '"+string(name)+"'")
+	var before, user User
+	err := again(func() (err error) {
+		if rights := patch.rights() || patch.Enabled != nil || patch.MustReset != nil; !rights && u.may(ctx, p, name, Update) == nil {
+			if user, err = u.d.Store.User(ctx, p.Tenant, name); err != nil {
+				return fault.E(op, fault.Subject(name), sqlkit.Fault(op, err), "no user with the name '"+string(name)+"'")
+			}
+		} else if user, err = u.Manage(ctx, p, name); err != nil {
+			return err
 		}
-	} else if user, err = u.Manage(ctx, p, name); err != nil {
-		return User{}, err
-	}
-	before := user
-	if err := u.apply(ctx, p, &user, patch); err != nil {
-		return User{}, fault.E(op, err)
-	}
-	if err := u.putUser(ctx, p, user, false); err != nil {
+		if before = user; before.Enabled && patch.Enabled != nil && !*patch.Enabled && u.d.FirstAdmin != nil && user.Name == u.d.FirstAdmin(ctx, p.Tenant) {
+			return fault.E(op, fault.Conflict, "the first administrator of a tenant cannot be disabled")
+		}
+		if err := u.apply(ctx, p, &user, patch); err != nil {
+			return fault.E(op, err)
+		}
+		return u.putUser(ctx, p, user, false)
+	})
+	if err != nil {
 		return User{}, err
 	}
 	if patch.Password != nil || (patch.Enabled != nil && !*patch.Enabled) {
@@ -200,7 +239,7 @@ func (u *Users) endSessionsExcept(ctx context.Context, t iot.TenantID, name iot.
 
 func (u *Users) apply(ctx context.Context, p iot.Principal, user *User, patch UserPatch) error {
 	const op = fault.Op("access.Apply")
-	remote := user.Origin != Local
+	remote, alias := user.Origin != Local, user.DisplayName
 	for _, f := range []struct {
 		to   *string
 		from *string
@@ -217,6 +256,11 @@ func (u *Users) apply(ctx context.Context, p iot.Principal, user *User, patch Us
 	}
 	if patch.DisplayName != nil && *patch.DisplayName != "" && iot.UserName(*patch.DisplayName) == user.Name {
 		return fault.E(op, fault.Invalid, "the login alias must differ from the user name")
+	}
+	if user.DisplayName != "" && user.DisplayName != alias {
+		if err := validAlias(user.DisplayName); err != nil {
+			return err
+		}
 	}
 	if patch.Email != nil {
 		if err := validEmail(*patch.Email); err != nil {
@@ -237,9 +281,13 @@ func (u *Users) apply(ctx context.Context, p iot.Principal, user *User, patch Us
 		}
 	}
 	if patch.Custom != nil {
-		user.Custom = user.Custom.Merge(patch.Custom.Without("userOrigin"))
+		had := user.Custom
+		user.Custom = had.Merge(patch.Custom.Without("userOrigin"))
+		if err := validCustom(user.Custom, had); err != nil {
+			return err
+		}
 	}
-	if patch.Roles == nil && patch.Groups == nil {
+	if !patch.rights() {
 		return nil
 	}
 	roles, groups := user.Roles, user.Groups
@@ -248,6 +296,21 @@ func (u *Users) apply(ctx context.Context, p iot.Principal, user *User, patch Us
 	}
 	if patch.Groups != nil {
 		groups = slices.Clone(*patch.Groups)
+	}
+	var err error
+	if patch.ChangeRoles != nil {
+		if roles, err = patch.ChangeRoles(roles); err != nil {
+			return err
+		}
+		roles = sorted(slices.Clone(roles))
+	}
+	if patch.ChangeGroups != nil {
+		if groups, err = patch.ChangeGroups(groups); err != nil {
+			return err
+		}
+		groups = slices.Clone(groups)
+	}
+	if patch.Groups != nil || patch.ChangeGroups != nil {
 		slices.Sort(groups)
 		groups = slices.Compact(groups)
 	}
@@ -320,7 +383,11 @@ func (u *Users) Delete(ctx context.Context, p iot.Principal, name iot.UserName) 
 	if err := u.moveSubusers(ctx, p, user); err != nil {
 		return sqlkit.Fault(op, err)
 	}
-	if err := u.d.Store.DeleteUser(ctx, p.Tenant, name, u.revision(p)); err != nil {
+	err = u.d.Store.DeleteUser(ctx, p.Tenant, name, u.revision(p))
+	if errors.Is(err, ErrLastAdmin) {
+		return fault.E(op, fault.Conflict, err, lastAdminText)
+	}
+	if err != nil {
 		return fault.E(op, fault.Subject(name), sqlkit.Fault(op, err), "no user with the name '"+string(name)+"'")
 	}
 	u.record(ctx, p, "User deleted", name, nil)
@@ -336,7 +403,11 @@ func (u *Users) moveSubusers(ctx context.Context, p iot.Principal, from User) er
 		for _, user := range users {
 			before := user
 			user.Owner = from.Owner
-			if err := u.d.Store.PutUser(ctx, p.Tenant, user, false, u.revision(p)); err != nil {
+			err := u.putUser(ctx, p, user, false)
+			if errors.Is(err, ErrChanged) || errors.Is(err, sql.ErrNoRows) {
+				break // look again
+			}
+			if err != nil {
 				return err
 			}
 			u.record(ctx, p, "User owner updated", user.Name, userChanges(before, user))
@@ -367,44 +438,129 @@ func (u *Users) Group(ctx context.Context, p iot.Principal, id int64) (Group, er
 	return Group{}, fault.E(fault.Op("access.Group"), fault.NotFound, fault.Subject(fmt.Sprint(id)), fmt.Sprintf("no group with the id %d", id))
 }
 
-// PutGroup creates a group (id 0) or replaces one.
+// PutGroup creates a group (id 0) or replaces one. Conflict: g.Version is set and somebody else has changed the group since.
 func (u *Users) PutGroup(ctx context.Context, p iot.Principal, g Group) (Group, error) {
+	if g.ID == 0 {
+		return u.createGroup(ctx, p, g)
+	}
+	return u.updateGroup(ctx, p, g.ID, func(had Group) (Group, error) {
+		if g.Version == "" {
+			g.Version = had.Version
+		}
+		return g, nil
+	})
+}
+
+// ChangeGroup changes a group as it is at that moment. change may be called several times and must not keep what it gets.
+func (u *Users) ChangeGroup(ctx context.Context, p iot.Principal, id int64, change func(g *Group) error) (g Group, err error) {
+	err = again(func() error {
+		g, err = u.updateGroup(ctx, p, id, func(had Group) (Group, error) {
+			had.Roles = slices.Clone(had.Roles)
+			return had, change(&had)
+		})
+		return err
+	})
+	return g, err
+}
+
+func (u *Users) createGroup(ctx context.Context, p iot.Principal, g Group) (Group, error) {
 	const op = fault.Op("access.PutGroup")
-	level, activity := Admin, "Global role updated"
-	if err := u.d.Policy.Check(ctx, p, UserAdmin, level, Object{}); err != nil {
+	if err := u.d.Policy.Check(ctx, p, UserAdmin, Admin, Object{}); err != nil {
 		return Group{}, err
 	}
-	if n := strings.TrimSpace(g.Name); n == "" || len(n) > 254 {
-		return Group{}, fault.E(op, fault.Invalid, "Following mandatory fields should be included: name (1 to 254 characters)")
+	if err := g.check(p, Group{}); err != nil {
+		return Group{}, fault.E(op, err)
+	}
+	g.Roles = sorted(slices.Clone(g.Roles))
+	err := fresh(func() (taken bool, err error) {
+		groups, err := u.d.Store.Groups(ctx, p.Tenant)
+		if err != nil {
+			return false, err
+		}
+		g.ID = 101 // built-in groups keep the low numbers
+		for _, other := range groups {
+			g.ID = max(g.ID, other.ID+1)
+			taken = taken || other.Name == g.Name
+		}
+		return taken, u.d.Store.PutGroup(ctx, p.Tenant, g, true, u.revision(p))
+	})
+	if err != nil {
+		return Group{}, fault.E(op, sqlkit.Fault(op, err), "a group with the name '"+g.Name+"' exists already")
+	}
+	u.groupPut(ctx, p, "Global role created", Group{}, g)
+	return g, nil
+}
+
+// fresh runs what takes the next number and a name until nobody else took the number in between. create returns whether the name was taken.
+func fresh(create func() (taken bool, err error)) error {
+	for try := 1; ; try++ {
+		taken, err := create()
+		if taken || !sqlkit.IsUnique(err) || try == maxTries {
+			return err
+		}
+	}
+}
+
+func (u *Users) updateGroup(ctx context.Context, p iot.Principal, id int64, change func(had Group) (Group, error)) (Group, error) {
+	const op = fault.Op("access.PutGroup")
+	if err := u.d.Policy.Check(ctx, p, UserAdmin, Admin, Object{}); err != nil {
+		return Group{}, err
 	}
 	groups, err := u.d.Store.Groups(ctx, p.Tenant)
 	if err != nil {
 		return Group{}, sqlkit.Fault(op, err)
 	}
-	create := g.ID == 0
-	if create {
-		activity = "Global role created"
-		for _, other := range groups {
-			g.ID = max(g.ID, other.ID+1)
-		}
-		g.ID = max(g.ID, 101) // built-in groups keep the low numbers
+	i := slices.IndexFunc(groups, func(g Group) bool { return g.ID == id })
+	if i < 0 {
+		return Group{}, fault.E(op, fault.NotFound, fault.Subject(fmt.Sprint(id)), fmt.Sprintf("no group with the id %d", id))
 	}
-	var before Group
-	for _, other := range groups {
-		if other.ID == g.ID {
-			before = other
-		}
+	before := groups[i]
+	g, err := change(before)
+	if err != nil {
+		return Group{}, err
 	}
-	if err := grantable(p, g.Roles, before.Roles); err != nil {
+	if err := g.check(p, before); err != nil {
 		return Group{}, fault.E(op, err)
 	}
 	g.Roles = sorted(slices.Clone(g.Roles))
-	if err := u.d.Store.PutGroup(ctx, p.Tenant, g, create, u.revision(p)); err != nil {
+	switch err := u.d.Store.PutGroup(ctx, p.Tenant, g, false, u.revision(p)); {
+	case errors.Is(err, ErrChanged):
+		return Group{}, fault.E(op, fault.Conflict, err, "the group '"+before.Name+"' is being changed by somebody else: try again")
+	case err != nil:
 		return Group{}, fault.E(op, sqlkit.Fault(op, err), "a group with the name '"+g.Name+"' exists already")
 	}
+	u.groupPut(ctx, p, "Global role updated", before, g)
+	return g, nil
+}
+
+// check returns nil if p may make g of what was before. The group of administrators must stay what it is.
+func (g Group) check(p iot.Principal, before Group) error {
+	const op = fault.Op("access.PutGroup")
+	if n := strings.TrimSpace(g.Name); n == "" || len(n) > 254 {
+		return fault.E(op, fault.Invalid, "Following mandatory fields should be included: name (1 to 254 characters)")
+	}
+	if err := validCustom(g.Custom, before.Custom); err != nil {
+		return err
+	}
+	if before.Name == AdminGroup {
+		if g.Name != before.Name {
+			return fault.E(op, fault.Conflict, "the group '"+AdminGroup+"' cannot be renamed")
+		}
+		for _, r := range indispensable {
+			if slices.Contains(before.Roles, r) && !slices.Contains(g.Roles, r) {
+				return fault.E(op, fault.Conflict, "the group '"+AdminGroup+"' must keep "+r+": without it nobody could administer users any more")
+			}
+		}
+	}
+	return grantable(p, g.Roles, before.Roles)
+}
+
+// indispensable permissions stay with AdminGroup, because who loses them cannot give them back.
+var indispensable = []string{"ROLE_USER_MANAGEMENT_ADMIN", "ROLE_USER_MANAGEMENT_READ"}
+
+func (u *Users) groupPut(ctx context.Context, p iot.Principal, activity string, before, g Group) {
 	u.changed(p.Tenant, "")
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Group", Activity: activity, Text: "Global role '" + g.Name + "'", Changes: groupChanges(before, g)})
-	return g, nil
 }
 
 // LogoutGroup ends the sessions of all members of a group, so that they log in again with the rights that they have now.
@@ -422,6 +578,9 @@ func (u *Users) DeleteGroup(ctx context.Context, p iot.Principal, id int64) erro
 	g, err := u.Group(ctx, p, id)
 	if denied := u.d.Policy.Check(ctx, p, UserAdmin, Admin, Object{}); denied != nil {
 		return denied
+	}
+	if err == nil && g.Name == AdminGroup {
+		return fault.E(op, fault.Conflict, "the group '"+AdminGroup+"' cannot be deleted: without it nobody could administer the tenant any more")
 	}
 	if err == nil {
 		err = sqlkit.Fault(op, u.emptyGroup(ctx, p, id))
@@ -450,7 +609,11 @@ func (u *Users) emptyGroup(ctx context.Context, p iot.Principal, id int64) error
 			}
 			for _, user := range users {
 				user.Groups = slices.DeleteFunc(user.Groups, func(g int64) bool { return g == id })
-				if err := u.d.Store.PutUser(ctx, p.Tenant, user, false, u.revision(p)); err != nil {
+				err := u.putUser(ctx, p, user, false)
+				if errors.Is(err, ErrChanged) || errors.Is(err, sql.ErrNoRows) {
+					break // look again
+				}
+				if err != nil {
 					return err
 				}
 			}

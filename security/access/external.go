@@ -69,7 +69,15 @@ func (u *Users) Adopt(ctx context.Context, t iot.TenantID, id ExternalIdentity, 
 	return u.open(ctx, t, user, l, l.kind(), id.Origin == OAuth2)
 }
 
-func (u *Users) adopt(ctx context.Context, t iot.TenantID, id ExternalIdentity) (User, error) {
+func (u *Users) adopt(ctx context.Context, t iot.TenantID, id ExternalIdentity) (user User, err error) {
+	err = again(func() error {
+		user, err = u.adoptOnce(ctx, t, id)
+		return err
+	})
+	return user, err
+}
+
+func (u *Users) adoptOnce(ctx context.Context, t iot.TenantID, id ExternalIdentity) (User, error) {
 	const op = fault.Op("access.Adopt")
 	if err := validUserName(id.User); err != nil {
 		return User{}, err
@@ -77,14 +85,14 @@ func (u *Users) adopt(ctx context.Context, t iot.TenantID, id ExternalIdentity) 
 	if id.Origin == Local || machineName(id.User) {
 		return User{}, fault.E(op, fault.Denied, "the name '"+string(id.User)+"' cannot be of a person from another directory")
 	}
-	user, err := u.d.Store.User(ctx, t, id.User)
+	user, err := u.d.Store.Account(ctx, t, id.User)
 	create := errors.Is(err, sql.ErrNoRows)
 	switch {
 	case err != nil && !create:
 		return User{}, sqlkit.Fault(op, err)
 	case create:
 		user = User{Name: id.User, Enabled: true, Created: u.d.Clock.Now(), PasswordSince: u.d.Clock.Now(), Origin: id.Origin, Roles: sorted(expand("USER_MANAGEMENT_OWN:RA"))}
-	case user.Name != id.User || user.Origin != id.Origin:
+	case user.Origin != id.Origin:
 		return User{}, fault.E(op, fault.Conflict, "the account '"+string(id.User)+"' exists and is not managed by this directory: an administrator must delete or rename one of them")
 	}
 	before := user

@@ -181,11 +181,19 @@ func (u *Users) RevokeFactor(ctx context.Context, p iot.Principal, name iot.User
 }
 
 func (u *Users) markFactor(ctx context.Context, p iot.Principal, user User, active bool, activity string) error {
-	if user.TFA != active {
-		user.TFA = active
-		if err := u.d.Store.PutUser(ctx, p.Tenant, user, false, u.revision(p)); err != nil {
+	err := again(func() error {
+		user, err := u.d.Store.Account(ctx, p.Tenant, user.Name)
+		if err != nil {
 			return sqlkit.Fault("access.Factor", err)
 		}
+		if user.TFA == active {
+			return nil
+		}
+		user.TFA = active
+		return u.putUser(ctx, p, user, false)
+	})
+	if err != nil {
+		return err
 	}
 	u.changed(p.Tenant, user.Name)
 	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: activity, Text: "Second factor of '" + string(user.Name) + "'"})

@@ -197,6 +197,10 @@ func (u *Users) SetDelegate(ctx context.Context, p iot.Principal, name, by iot.U
 
 // relate changes how a user stands to another one. A manager can only name themselves or users below.
 func (u *Users) relate(ctx context.Context, p iot.Principal, name, other iot.UserName, activity string, set func(user *User, to User) error) error {
+	return again(func() error { return u.relateOnce(ctx, p, name, other, activity, set) })
+}
+
+func (u *Users) relateOnce(ctx context.Context, p iot.Principal, name, other iot.UserName, activity string, set func(user *User, to User) error) error {
 	const op = fault.Op("access.Relate")
 	user, err := u.Manage(ctx, p, name)
 	if err != nil {

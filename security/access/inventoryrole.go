@@ -259,22 +259,29 @@ func (u *Users) PutInventoryRole(ctx context.Context, p iot.Principal, r Invento
 			return r, fault.E(op, err)
 		}
 	}
-	roles, err := u.d.Grants.InventoryRoles(ctx, p.Tenant)
-	if err != nil {
-		return r, sqlkit.Fault(op, err)
-	}
 	create, before := r.ID == 0, InventoryRole{}
-	if create {
-		r.ID = builtinAssignable
-		for _, other := range roles {
-			r.ID = max(r.ID, other.ID+1)
+	err := fresh(func() (taken bool, err error) {
+		roles, err := u.d.Grants.InventoryRoles(ctx, p.Tenant)
+		if err != nil {
+			return false, err
 		}
-	} else if i := slices.IndexFunc(roles, func(o InventoryRole) bool { return o.ID == r.ID }); i >= 0 {
-		before = roles[i]
-	} else {
-		return r, noInventoryRole(r.ID)
+		if create {
+			r.ID = builtinAssignable
+			for _, other := range roles {
+				r.ID = max(r.ID, other.ID+1)
+			}
+		} else if i := slices.IndexFunc(roles, func(o InventoryRole) bool { return o.ID == r.ID }); i >= 0 {
+			before = roles[i]
+		} else {
+			return true, noInventoryRole(r.ID)
+		}
+		taken = !create || slices.ContainsFunc(roles, func(o InventoryRole) bool { return o.Name == r.Name })
+		return taken, u.d.Grants.PutInventoryRole(ctx, p.Tenant, r, create, u.revision(p))
+	})
+	if fault.Is(err, fault.NotFound) {
+		return r, err
 	}
-	if err := u.d.Grants.PutInventoryRole(ctx, p.Tenant, r, create, u.revision(p)); err != nil {
+	if err != nil {
 		return r, fault.E(op, sqlkit.Fault(op, err), "an inventory role with the name '"+r.Name+"' exists already")
 	}
 	activity := "Inventory role updated"
@@ -329,7 +336,15 @@ func (u *Users) mayAssign(ctx context.Context, p iot.Principal) error {
 
 // Assign gives a user inventory roles on an object, or replaces those of an assignment if a.ID is set. The object must exist: exists is asked.
 // Of roles on the same object there is one assignment: assigning again adds to it.
-func (u *Users) Assign(ctx context.Context, p iot.Principal, a Assignment, exists func(iot.ID) error) (Assignment, error) {
+func (u *Users) Assign(ctx context.Context, p iot.Principal, a Assignment, exists func(iot.ID) error) (given Assignment, err error) {
+	err = fresh(func() (bool, error) { // of two that assign on one object at once, the second adds to what the first made
+		given, err = u.assign(ctx, p, a, exists)
+		return a.ID != 0, err
+	})
+	return given, err
+}
+
+func (u *Users) assign(ctx context.Context, p iot.Principal, a Assignment, exists func(iot.ID) error) (Assignment, error) {
 	const op = fault.Op("access.Assign")
 	user, err := u.holder(ctx, p, op, a.User, u.mayAssign)
 	if err != nil {

@@ -266,7 +266,7 @@ func (u *Users) CreateLoginOption(ctx context.Context, p iot.Principal, kind str
 		return LoginOption{}, fault.Errorf(op, fault.Conflict, "a tenant may have at most %d login options", maxOptions)
 	}
 	if !isBuiltin(o.Type) {
-		o.ID = newID()
+		o.ID = "SSO" + newID() // listed after what is built in
 	}
 	return u.putLoginOption(ctx, p, o, doc, nil, "Login option created")
 }
@@ -350,6 +350,9 @@ func (u *Users) DeleteLoginOption(ctx context.Context, p iot.Principal, idOrType
 		}
 		o.Off, o.Doc = true, nil
 		err = u.d.Store.PutLoginOption(ctx, p.Tenant, o, u.revision(p))
+		if errors.Is(err, ErrLastLogin) { // somebody else removed the other one meanwhile
+			return fault.E(op, fault.Conflict, err, "the last way to log in cannot be removed")
+		}
 		if err != nil {
 			return sqlkit.Fault(op, err)
 		}

@@ -39,7 +39,7 @@ func (u *Users) Provision(ctx context.Context, t iot.TenantID, p Provision, exis
 func (u *Users) provision(ctx context.Context, t iot.TenantID, p Provision, exists func(iot.ID) error) (ExternalIdentity, error) {
 	const op = fault.Op("access.Provision")
 	id := p.Identity
-	user, err := u.d.Store.User(ctx, t, id.User)
+	user, err := u.d.Store.Account(ctx, t, id.User)
 	create := errors.Is(err, sql.ErrNoRows)
 	switch {
 	case err != nil && !create:

@@ -105,26 +105,34 @@ func (u *Users) ValidReset(ctx context.Context, t iot.TenantID, token, email, re
 // ResetPassword sets a new password with a token, once. t may be empty: the token says which tenant it is for.
 func (u *Users) ResetPassword(ctx context.Context, t iot.TenantID, token, email, next, remoteAddr string) error {
 	const op = fault.Op("access.ResetPassword")
-	user, c, err := u.resettable(ctx, t, token, email, host(remoteAddr))
-	if err != nil {
-		return err
-	}
-	p := iot.Principal{Tenant: c.Tenant, User: user.Name, RemoteAddr: remoteAddr}
-	before := user
-	if err := u.setPassword(ctx, c.Tenant, &user, next); err != nil {
-		return err
-	}
-	// Of two requests with one token both may have come so far; the one that can store its mark goes on.
-	sum := sha256.Sum256([]byte(token))
-	mark := newSession(user.Name, usedSession, u.d.Clock.Now(), inviteLifetime, inviteLifetime)
-	mark.ID, mark.OneTime = "reset-"+hex.EncodeToString(sum[:]), true
-	if err := u.d.Sessions.PutSession(ctx, c.Tenant, mark); err != nil {
-		if sqlkit.IsUnique(err) {
-			return errResetToken
+	var p iot.Principal
+	var before, user User
+	var c resetClaims
+	var mark Session
+	err := again(func() (err error) {
+		if user, c, err = u.resettable(ctx, t, token, email, host(remoteAddr)); err != nil {
+			return err
 		}
-		return sqlkit.Fault(op, err)
-	}
-	if err := u.putUser(ctx, p, user, false); err != nil {
+		p = iot.Principal{Tenant: c.Tenant, User: user.Name, RemoteAddr: remoteAddr}
+		before = user
+		if err := u.setPassword(ctx, c.Tenant, &user, next); err != nil {
+			return err
+		}
+		if mark.ID == "" { // the first time
+			// Of two requests with one token both may have come so far; the one that can store its mark goes on.
+			sum := sha256.Sum256([]byte(token))
+			mark = newSession(user.Name, usedSession, u.d.Clock.Now(), inviteLifetime, inviteLifetime)
+			mark.ID, mark.OneTime = "reset-"+hex.EncodeToString(sum[:]), true
+			if err := u.d.Sessions.PutSession(ctx, c.Tenant, mark); err != nil {
+				if sqlkit.IsUnique(err) {
+					return errResetToken
+				}
+				return sqlkit.Fault(op, err)
+			}
+		}
+		return u.putUser(ctx, p, user, false)
+	})
+	if err != nil {
 		return err
 	}
 	if err := u.endSessionsExcept(ctx, c.Tenant, user.Name, mark.ID); err != nil {

@@ -21,10 +21,14 @@ type UserQuery struct {
 	Limit       int
 }
 
-// Errors of Store.PutUser, beside a taken name. They are found inside the transaction, so that of two writers only one succeeds.
+// Errors of Store, beside a taken name. They are found inside the transaction, so that of two writers only one succeeds.
 var (
 	ErrEmailTaken = errors.New("another user has this e-mail address")
-	ErrAliasTaken = errors.New("another user has this login alias, or it as a name")
+	ErrAliasTaken = errors.New("another user has this login alias, or it as a name or e-mail address")
+	ErrNameTaken  = errors.New("another user has this name as a login alias")
+	ErrChanged    = errors.New("it was changed since it was read")
+	ErrLastAdmin  = errors.New("no enabled administrator would be left")
+	ErrLastLogin  = errors.New("no way to log in would be left")
 )
 
 // Store keeps what the realms consist of. Errors are raw; a missing row is sql.ErrNoRows, a taken name satisfies sqlkit.IsUnique.
@@ -40,17 +44,23 @@ type Store interface {
 type AccountStore interface {
 	// User returns the account with a name, or else the one with that display name.
 	User(ctx context.Context, t iot.TenantID, name iot.UserName) (User, error)
+	// Account returns the account with exactly this name, whatever aliases there are.
+	Account(ctx context.Context, t iot.TenantID, name iot.UserName) (User, error)
 	// UserByEmail returns the person with an e-mail address, in any case.
 	UserByEmail(ctx context.Context, t iot.TenantID, email string) (User, error)
 	// Users returns a page and the number of all that match.
 	Users(ctx context.Context, t iot.TenantID, q UserQuery) ([]User, int, error)
 	// Subusers counts the users directly below each of the given ones; who has none is not in the result.
 	Subusers(ctx context.Context, t iot.TenantID, owners []iot.UserName) (map[iot.UserName]int, error)
-	// PutUser creates the user, or replaces an existing one and keeps the old version in history.
+	// PutUser creates the user, or replaces an existing one and keeps the old version in history. ErrChanged: u.Version is not the latest.
+	// ErrEmailTaken, ErrAliasTaken and, of people only, ErrNameTaken: another account has it. ErrLastAdmin: of the enabled people of this
+	// directory in AdminGroup it was the last.
 	PutUser(ctx context.Context, t iot.TenantID, u User, create bool, rev sqlkit.Revision) error
+	// DeleteUser may fail with ErrLastAdmin.
 	DeleteUser(ctx context.Context, t iot.TenantID, name iot.UserName, rev sqlkit.Revision) error
 	// Groups returns all groups of the tenant by id; they are few.
 	Groups(ctx context.Context, t iot.TenantID) ([]Group, error)
+	// PutGroup creates a group or replaces one. ErrChanged: g.Version is not the latest.
 	PutGroup(ctx context.Context, t iot.TenantID, g Group, create bool, rev sqlkit.Revision) error
 	DeleteGroup(ctx context.Context, t iot.TenantID, id int64, rev sqlkit.Revision) error
 }
@@ -88,7 +98,7 @@ type LockStore interface {
 type LoginOptionStore interface {
 	// LoginOptions returns what a tenant has stored, ordered by id.
 	LoginOptions(ctx context.Context, t iot.TenantID) ([]LoginOption, error)
-	// PutLoginOption creates or replaces the one with the id.
+	// PutLoginOption creates or replaces the one with the id. ErrLastLogin: it is off, and so are all others that are built in.
 	PutLoginOption(ctx context.Context, t iot.TenantID, o LoginOption, rev sqlkit.Revision) error
 	// DeleteLoginOption returns sql.ErrNoRows if there is none with the id.
 	DeleteLoginOption(ctx context.Context, t iot.TenantID, id string, rev sqlkit.Revision) error

@@ -44,6 +44,7 @@ type User struct {
 	Created       time.Time    `json:"created"`
 	Changed       time.Time    `json:"-"`
 	Subusers      int          `json:"-"` // how many stand directly below, where that was asked for
+	Version       string       `json:"-"` // as it was read; who stores a change must have seen the latest
 }
 
 // Machine reports whether the account is of a device or of the platform, not of a person: its password was made by us and hashed fast.
@@ -58,6 +59,28 @@ func machineName(n iot.UserName) bool {
 	return n.IsDevice() || strings.HasPrefix(string(n), "service_") || strings.HasPrefix(string(n), "servicebootstrap_") || n == "devicebootstrap"
 }
 
+// personName refuses names that are for machines, in any case: what is exempt from the rules about passwords and logins is made by the platform
+// itself, and the password of a device goes to the account with its name.
+func personName(n iot.UserName) error {
+	if machineName(iot.UserName(strings.ToLower(string(n)))) {
+		return fault.E(fault.Op("access.personName"), fault.Invalid, "names that are devicebootstrap or start with device_, service_ or servicebootstrap_ are kept for devices and "+
+			"services: choose another one, or register the device")
+	}
+	return nil
+}
+
+// validAlias enforces on login aliases what holds for the names of people.
+func validAlias(alias string) error {
+	const op = fault.Op("access.validAlias")
+	if err := validUserName(iot.UserName(alias)); err != nil {
+		return fault.E(op, fault.Invalid, err, "the login alias (displayName) is not valid: "+fault.Message(err))
+	}
+	if err := personName(iot.UserName(alias)); err != nil {
+		return fault.E(op, fault.Invalid, err, "the login alias (displayName) is not valid: "+fault.Message(err))
+	}
+	return nil
+}
+
 // Group is a global role: a named set of permissions.
 type Group struct {
 	ID          int64     `json:"id"`
@@ -66,12 +89,22 @@ type Group struct {
 	Roles       []string  `json:"roles,omitempty"`
 	Custom      iot.Doc   `json:"custom,omitempty"`
 	Changed     time.Time `json:"-"`
+	Version     string    `json:"-"` // as it was read; who stores a change must have seen the latest
 }
 
 const (
 	maxUserName  = 1000
 	maxUserField = 1000
+	maxCustom    = 64 << 10 // bytes of the custom properties of a user or group
 )
+
+// validCustom bounds custom properties. What has grown too large before may stay, but not grow.
+func validCustom(custom, before iot.Doc) error {
+	if n := len(custom.AppendTo(nil)); n > maxCustom && n > len(before.AppendTo(nil)) {
+		return fault.Errorf("access.validCustom", fault.Invalid, "the customProperties must not be larger than %d KiB together", maxCustom>>10)
+	}
+	return nil
+}
 
 // validUserName enforces what the API says of user names.
 func validUserName(n iot.UserName) error {

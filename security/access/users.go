@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,7 +203,7 @@ type FirstAdmin struct {
 // Check returns a fault of kind Invalid unless a realm could be founded with the administrator. A password must satisfy the policy of a tenant
 // that has set none.
 func (a FirstAdmin) Check() error {
-	for _, err := range []error{validUserName(a.Name), validEmail(a.Email)} {
+	for _, err := range []error{validUserName(a.Name), personName(a.Name), validEmail(a.Email)} {
 		if err != nil {
 			return err
 		}
@@ -229,7 +230,7 @@ func (u *Users) Found(ctx context.Context, t iot.TenantID, a FirstAdmin) (bool, 
 	if len(groups) > 0 {
 		return false, sqlkit.Fault(op, u.furnish(ctx, t)) // a realm of before there were inventory roles
 	}
-	for _, err := range []error{validUserName(a.Name), validEmail(a.Email)} { // not the password: a first start may give any
+	for _, err := range []error{validUserName(a.Name), personName(a.Name), validEmail(a.Email)} { // not the password: a first start may give any
 		if err != nil {
 			return false, err
 		}
@@ -267,25 +268,28 @@ func (u *Users) Found(ctx context.Context, t iot.TenantID, a FirstAdmin) (bool, 
 // Without a password an existing account stays as it is, and a new one gets a random password, which is returned.
 func (u *Users) EnsureSystemUser(ctx context.Context, t iot.TenantID, name iot.UserName, password string, roles ...string) (made string, err error) {
 	const op = fault.Op("access.EnsureSystemUser")
-	now := u.d.Clock.Now()
-	rev := u.revision(iot.System(t))
-	old, err := u.d.Store.User(ctx, t, name)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		if password == "" {
-			made = RandomPassword()
-			password = made
+	now, p := u.d.Clock.Now(), iot.System(t)
+	err = again(func() error {
+		made = ""
+		old, err := u.d.Store.Account(ctx, t, name)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			secret := password
+			if secret == "" {
+				made = RandomPassword()
+				secret = made
+			}
+			return u.putUser(ctx, p, User{Name: name, Enabled: true, PasswordHash: hashSecret(secret), PasswordSince: now, Created: now, Roles: sorted(slices.Clone(roles))}, true)
+		case err != nil:
+			return sqlkit.Fault(op, err)
+		case password == "" || verify(old.PasswordHash, password):
+			return nil
 		}
-		user := User{Name: name, Enabled: true, PasswordHash: hashSecret(password), PasswordSince: now, Created: now, Roles: sorted(roles)}
-		return made, sqlkit.Fault(op, u.d.Store.PutUser(ctx, t, user, true, rev))
-	case err != nil:
-		return "", sqlkit.Fault(op, err)
-	case password == "" || verify(old.PasswordHash, password):
-		return "", nil
-	}
-	old.PasswordHash, old.PasswordSince = hashSecret(password), now
-	defer u.changed(t, name)
-	return "", sqlkit.Fault(op, u.d.Store.PutUser(ctx, t, old, false, rev))
+		old.PasswordHash, old.PasswordSince = hashSecret(password), now
+		defer u.changed(t, name)
+		return u.putUser(ctx, p, old, false)
+	})
+	return made, err
 }
 
 // DeviceAccount creates or renews the account of a device and returns its name and new password. It acts for the platform:
@@ -296,18 +300,21 @@ func (u *Users) DeviceAccount(ctx context.Context, p iot.Principal, externalID s
 	if err := validUserName(name); err != nil {
 		return "", "", fault.E(op, err)
 	}
-	now := u.d.Clock.Now()
-	user, err := u.d.Store.User(ctx, p.Tenant, name)
-	create := errors.Is(err, sql.ErrNoRows)
-	if err != nil && !create {
-		return "", "", sqlkit.Fault(op, err)
-	}
-	if create {
-		user = User{Name: name, Enabled: true, Created: now, Groups: []int64{3}}
-	}
-	user.PasswordHash, user.PasswordSince = hashSecret(password), now
-	if err := u.d.Store.PutUser(ctx, p.Tenant, user, create, u.revision(p)); err != nil {
-		return "", "", sqlkit.Fault(op, err)
+	now, hash := u.d.Clock.Now(), hashSecret(password)
+	create := false
+	err := again(func() error {
+		user, err := u.d.Store.Account(ctx, p.Tenant, name)
+		if create = errors.Is(err, sql.ErrNoRows); create {
+			user, err = User{Name: name, Enabled: true, Created: now, Groups: []int64{3}}, nil
+		}
+		if err != nil {
+			return sqlkit.Fault(op, err)
+		}
+		user.PasswordHash, user.PasswordSince = hash, now
+		return u.putUser(ctx, p, user, create)
+	})
+	if err != nil {
+		return "", "", err
 	}
 	u.changed(p.Tenant, name)
 	activity := "User updated"

@@ -180,11 +180,14 @@ const (
 	maxChanges  = 1000
 )
 
-// reportedBy is the fragment that says who reported a record in the name of somebody else.
+// maxAhead is how far the clocks of clients may be wrong.
+const maxAhead = 24 * time.Hour
+
+// reportedBy is the fragment that says who reported a record. What the platform itself observed has none.
 const reportedBy = "isobar_ReportedBy"
 
 // Create writes a record that an application or agent reports. subject describes the record's source to the policy, zero without source. Who
-// reports a record in another's name is named in it.
+// reports a record is named in it, so that nothing that a client made up looks like what the platform observed.
 func (l *Log) Create(ctx context.Context, p iot.Principal, r iot.AuditRecord, subject access.Object) (iot.AuditRecord, error) {
 	const op = fault.Op("audit.Create")
 	if err := l.d.Policy.Check(ctx, p, access.Audit, access.Admin, subject); err != nil {
@@ -193,10 +196,10 @@ func (l *Log) Create(ctx context.Context, p iot.Principal, r iot.AuditRecord, su
 	if err := validate(op, &r); err != nil {
 		return r, err
 	}
-	r.Fragments = r.Fragments.Without(reportedBy)
-	if r.User != "" && r.User != p.User {
-		r.Fragments = r.Fragments.SetText(reportedBy, string(p.User))
+	if r.Time.After(l.d.Clock.Now().Add(maxAhead)) {
+		return r, fault.E(op, fault.Invalid, fault.Subject("time"), "time lies more than 24 hours in the future")
 	}
+	r.Fragments = r.Fragments.Without(reportedBy).SetText(reportedBy, string(p.User))
 	r, err := l.write(p, r)
 	if err != nil {
 		return r, fault.E(op, err)

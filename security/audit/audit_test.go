@@ -129,6 +129,11 @@ func TestCreateRefusesWhatIsNoRecord(t *testing.T) {
 		{"no activity", func(r *iot.AuditRecord) { r.Activity = "" }, false},
 		{"no text", func(r *iot.AuditRecord) { r.Text = "" }, false},
 		{"no time", func(r *iot.AuditRecord) { r.Time = time.Time{} }, false},
+		{"23 hours ahead", func(r *iot.AuditRecord) { r.Time = r.Time.Add(23 * time.Hour) }, true},
+		{"two days ahead", func(r *iot.AuditRecord) { r.Time = r.Time.Add(48 * time.Hour) }, false},
+		{"in the name of somebody else", func(r *iot.AuditRecord) { r.User = "x" }, true},
+		{"in the own name", func(r *iot.AuditRecord) { r.User = "u" }, true},
+		{"with a forged reporter", func(r *iot.AuditRecord) { r.Fragments = iot.Doc(nil).SetText("isobar_ReportedBy", "x") }, true},
 		{"the longest type", func(r *iot.AuditRecord) { r.Type = strings.Repeat("ä", 256) }, true},
 		{"a longer type", func(r *iot.AuditRecord) { r.Type = strings.Repeat("ä", 257) }, false},
 		{"a long activity", func(r *iot.AuditRecord) { r.Activity = strings.Repeat("x", 1025) }, false},
@@ -146,6 +151,9 @@ func TestCreateRefusesWhatIsNoRecord(t *testing.T) {
 		made, err := log.Create(ctx, p, r, access.Object{})
 		if c.ok && (err != nil || made.ID == 0) || !c.ok && !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", c.name, err)
+		}
+		if by, _ := made.Fragments.Text("isobar_ReportedBy"); c.ok && by != "u" {
+			t.Errorf("%s: reported by %q", c.name, by)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
@@ -113,19 +114,14 @@ func putGroup(c *call) error {
 	if err != nil {
 		return err
 	}
-	for name, to := range map[string]*string{"name": &g.Name, "description": &g.Description} {
-		s, err := textOf(d, name)
-		if err != nil {
-			return err
+	if create {
+		if err = patchGroup(d, &g); err == nil {
+			g, err = c.s.Users.PutGroup(c.ctx, c.p, g)
 		}
-		set(to, s)
+	} else {
+		g, err = c.s.Users.ChangeGroup(c.ctx, c.p, g.ID, func(g *access.Group) error { return patchGroup(d, g) })
 	}
-	if raw := d.Get("customProperties"); raw != nil && raw[0] == '{' {
-		if g.Custom, err = parseDoc(raw); err != nil {
-			return err
-		}
-	}
-	if g, err = c.s.Users.PutGroup(c.ctx, c.p, g); err != nil {
+	if err != nil {
 		return err
 	}
 	if c.flag("forceLogout", false) {
@@ -142,6 +138,25 @@ func putGroup(c *call) error {
 		c.writeGroup(&o, g)
 		return o.b, nil
 	})
+}
+
+// patchGroup sets what a client wants to set of a group.
+func patchGroup(d iot.Doc, g *access.Group) error {
+	for name, to := range map[string]*string{"name": &g.Name, "description": &g.Description} {
+		s, err := textOf(d, name)
+		if err != nil {
+			return err
+		}
+		set(to, s)
+	}
+	if raw := d.Get("customProperties"); raw != nil && raw[0] == '{' {
+		custom, err := parseDoc(raw)
+		if err != nil {
+			return err
+		}
+		g.Custom = custom
+	}
+	return nil
 }
 
 func deleteGroup(c *call) error {

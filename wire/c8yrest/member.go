@@ -56,8 +56,8 @@ func addGroupUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	ids := append(slices.Clone(u.Groups), g.ID)
-	if u, err = c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{Groups: &ids}); err != nil {
+	add := func(had []int64) ([]int64, error) { return append(slices.Clone(had), g.ID), nil }
+	if u, err = c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{ChangeGroups: add}); err != nil {
 		return err
 	}
 	self := c.groupURL(g.ID) + "/users/" + string(u.Name)
@@ -82,11 +82,8 @@ func removeGroupUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	ids, err := without(u.Groups, g.ID)
-	if err != nil {
-		return err
-	}
-	if _, err := c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{Groups: &ids}); err != nil {
+	remove := func(had []int64) ([]int64, error) { return without(had, g.ID) }
+	if _, err := c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{ChangeGroups: remove}); err != nil {
 		return err
 	}
 	return c.noContent()

@@ -137,8 +137,8 @@ func addUserRole(c *call) error {
 	if err != nil {
 		return err
 	}
-	roles := append(slices.Clone(u.Roles), role)
-	if _, err := c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{Roles: &roles}); err != nil {
+	add := func(had []string) ([]string, error) { return append(slices.Clone(had), role), nil }
+	if _, err := c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{ChangeRoles: add}); err != nil {
 		return err
 	}
 	return c.storedRole(c.userURL(u.Name), role)
@@ -149,11 +149,8 @@ func removeUserRole(c *call) error {
 	if err != nil {
 		return err
 	}
-	roles, err := without(u.Roles, c.r.PathValue("role"))
-	if err != nil {
-		return err
-	}
-	if _, err := c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{Roles: &roles}); err != nil {
+	remove := func(had []string) ([]string, error) { return without(had, c.r.PathValue("role")) }
+	if _, err := c.s.Users.Update(c.ctx, c.p, u.Name, access.UserPatch{ChangeRoles: remove}); err != nil {
 		return err
 	}
 	return c.noContent()

@@ -113,6 +113,11 @@ func (s *Store) PutLoginOption(ctx context.Context, t iot.TenantID, o access.Log
 		return err
 	}
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		if o.Off {
+			if err := s.keepLogin(ctx, tx, t, o.ID); err != nil {
+				return err
+			}
+		}
 		if err := s.keepOption(ctx, tx, t, o.ID, false, rev); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -121,6 +126,34 @@ func (s *Store) PutLoginOption(ctx context.Context, t iot.TenantID, o access.Log
 			string(t), o.ID, string(doc), rev.At.UnixMilli(), rev.By, rev.Set)
 		return err
 	})
+}
+
+// keepLogin refuses to switch the last built-in way to log in off. Those who do so take turns.
+func (s *Store) keepLogin(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id string) error {
+	if err := tx.Lock(ctx, "login_option", string(t)); err != nil {
+		return err
+	}
+	for _, other := range []string{access.BasicLogin, access.OAuth2Internal} {
+		if other == id {
+			continue
+		}
+		var doc []byte
+		err := tx.QueryRow(ctx, `SELECT doc FROM login_option WHERE tenant = ? AND id = ?`, string(t), other).Scan(&doc)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // it is on until somebody says otherwise
+		}
+		if err != nil {
+			return err
+		}
+		var o access.LoginOption
+		if err := json.Unmarshal(doc, &o); err != nil {
+			return err
+		}
+		if !o.Off {
+			return nil
+		}
+	}
+	return access.ErrLastLogin
 }
 
 // keepOption moves the current version into history.
