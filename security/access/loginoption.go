@@ -191,6 +191,7 @@ func (u *Users) loginOptions(ctx context.Context, t iot.TenantID) ([]LoginOption
 		out = append(out, stored[i])
 		stored = slices.Delete(stored, i, i+1)
 	}
+	slices.SortStableFunc(stored, func(a, b LoginOption) int { return strings.Compare(a.Type, b.Type) })
 	out = append(out, stored...)
 	if u.d.Tenants.Active(ctx, t) == nil { // bounded by the number of tenants
 		u.mu.Lock()
@@ -266,7 +267,7 @@ func (u *Users) CreateLoginOption(ctx context.Context, p iot.Principal, kind str
 		return LoginOption{}, fault.Errorf(op, fault.Conflict, "a tenant may have at most %d login options", maxOptions)
 	}
 	if !isBuiltin(o.Type) {
-		o.ID = "SSO" + newID() // listed after what is built in
+		o.ID = newID()
 	}
 	return u.putLoginOption(ctx, p, o, doc, nil, "Login option created")
 }
