@@ -154,6 +154,11 @@ func Each(ctx context.Context, q Queryer, scan func(*sql.Rows) error, query stri
 	if err != nil {
 		return err
 	}
+	return Rows(rows, scan)
+}
+
+// Rows calls scan for every row and closes them.
+func Rows(rows *sql.Rows, scan func(*sql.Rows) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {

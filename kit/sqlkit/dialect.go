@@ -75,19 +75,35 @@ func AnyID[T ~uint64](d Dialect, column string, ids []T) (string, any) {
 	if len(ids) == 1 {
 		return column + " = ?", int64(ids[0])
 	}
-	list := make([]byte, 1, 2+8*len(ids))
+	if d == Postgres {
+		return column + " = ANY(CAST(? AS BIGINT[]))", list(d, ids)
+	}
+	return column + " IN (SELECT value FROM json_each(?))", list(d, ids)
+}
+
+// IDs returns a table of ids, with the column id, and its argument.
+func IDs[T ~uint64](d Dialect, ids []T) (string, any) {
+	if d == Postgres {
+		return "(SELECT unnest(CAST(? AS BIGINT[])) AS id)", list(d, ids)
+	}
+	return "(SELECT value AS id FROM json_each(?))", list(d, ids)
+}
+
+// list writes ids as the engine's literal of a list.
+func list[T ~uint64](d Dialect, ids []T) string {
+	b := make([]byte, 1, 2+8*len(ids))
 	for i, id := range ids {
 		if i > 0 {
-			list = append(list, ',')
+			b = append(b, ',')
 		}
-		list = strconv.AppendUint(list, uint64(id), 10)
+		b = strconv.AppendUint(b, uint64(id), 10)
 	}
 	if d == Postgres {
-		list[0] = '{'
-		return column + " = ANY(CAST(? AS BIGINT[]))", string(append(list, '}'))
+		b[0] = '{'
+		return string(append(b, '}'))
 	}
-	list[0] = '['
-	return column + " IN (SELECT value FROM json_each(?))", string(append(list, ']'))
+	b[0] = '['
+	return string(append(b, ']'))
 }
 
 // EscapeLike escapes the wildcards of LIKE in s; the pattern must be used with ESCAPE '\'.

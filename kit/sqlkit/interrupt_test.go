@@ -71,3 +71,47 @@ func TestACallerThatLeavesHarmsNobody(t *testing.T) {
 		}
 	})
 }
+
+// TestARolledBackGroupRunsAgain lets one write of a group roll back the whole transaction, as SQLite itself does when the disk is full. The others
+// of the group must be kept, and only that one fail.
+func TestARolledBackGroupRunsAgain(t *testing.T) {
+	db, bg := sqltest.SQLite(t), context.Background()
+	insert := func(verb string, n int) error {
+		return db.Write(bg, func(tx *sqlkit.Tx) error {
+			_, err := tx.Exec(bg, verb+` INTO kept (n) VALUES (?)`, n)
+			return err
+		})
+	}
+	if err := db.Write(bg, func(tx *sqlkit.Tx) error {
+		_, err := tx.Exec(bg, `CREATE TABLE kept (n BIGINT PRIMARY KEY)`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := insert("INSERT", 0); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	release, inside := make(chan struct{}), make(chan struct{})
+	wg.Go(func() { _ = db.Write(bg, func(*sqlkit.Tx) error { close(inside); <-release; return nil }) })
+	<-inside
+	results := make([]error, 41)
+	for i := range results {
+		verb, n := "INSERT", i+1
+		if i == len(results)/2 {
+			verb, n = "INSERT OR ROLLBACK", 0 // taken
+		}
+		wg.Go(func() { results[i] = insert(verb, n) })
+	}
+	time.AfterFunc(20*time.Millisecond, func() { close(release) }) // enough for most to queue
+	wg.Wait()
+	for i, err := range results {
+		if (err != nil) != (i == len(results)/2) {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	var kept int
+	if err := db.QueryRow(bg, `SELECT count(*) FROM kept`).Scan(&kept); err != nil || kept != len(results) {
+		t.Errorf("%d of %d rows, %v", kept, len(results), err)
+	}
+}

@@ -141,16 +141,16 @@ type Source struct {
 // place returns a source as the policy must see it to decide about p. fragments are those of the document
 // in question, which grants must cover.
 func (r *Registry) place(ctx context.Context, p iot.Principal, s Source, fragments []string) (access.Object, error) {
-	o := access.Object{ID: s.ID, Owner: s.Owner, Global: s.Global}
 	if len(p.Grants) == 0 { // nearly everybody
-		return o, nil
+		return access.Object{ID: s.ID, Owner: s.Owner, Global: s.Global}, nil
 	}
-	var err error
-	o.Fragments = fragments
-	if o.Above, err = r.d.Store.Ancestors(ctx, p.Tenant, s.ID); err != nil {
-		return o, classify("registry.Check", err)
-	}
-	return o, nil
+	return r.whole(ctx, p.Tenant, s, fragments)
+}
+
+// whole is place for whoever.
+func (r *Registry) whole(ctx context.Context, t iot.TenantID, s Source, fragments []string) (access.Object, error) {
+	above, err := r.d.Store.Ancestors(ctx, t, s.ID)
+	return access.Object{ID: s.ID, Owner: s.Owner, Global: s.Global, Above: above, Fragments: fragments}, classify("registry.Check", err)
 }
 
 // family is the family of permissions for an object itself: files have their own (access rule 10).

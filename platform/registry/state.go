@@ -86,23 +86,25 @@ func (r *Registry) Check(ctx context.Context, p iot.Principal, id iot.ID, f acce
 // Subject returns a source as the policy must see it to decide whether p may do something with it or with data about it, as in Check. It
 // makes no decision.
 func (r *Registry) Subject(ctx context.Context, p iot.Principal, s Source, f access.Family, fragments ...string) (access.Object, error) {
-	if len(p.Grants) > 0 && f.OfObject() {
-		objects, err := r.d.Store.Get(ctx, p.Tenant, s.ID)
+	if len(p.Grants) == 0 {
+		return r.place(ctx, p, s, nil)
+	}
+	return r.Describe(ctx, p.Tenant, s, f, fragments...)
+}
+
+// Describe is Subject for whoever, for explanations.
+func (r *Registry) Describe(ctx context.Context, t iot.TenantID, s Source, f access.Family, fragments ...string) (access.Object, error) {
+	if f.OfObject() {
+		objects, err := r.d.Store.Get(ctx, t, s.ID)
 		if err != nil {
 			return access.Object{}, classify("registry.Check", err)
 		}
 		if len(objects) == 0 {
 			return access.Object{}, notFound("registry.Check", s.ID)
 		}
-		fragments = access.Names(p, objects[0].Fragments)
+		fragments = access.CustomFragments(objects[0].Fragments)
 	}
-	return r.place(ctx, p, s, fragments)
-}
-
-// Describe returns a source as the policy must see it to decide about whoever, for explanations. It makes no decision.
-func (r *Registry) Describe(ctx context.Context, t iot.TenantID, s Source, f access.Family, fragments ...string) (access.Object, error) {
-	anybody := iot.Principal{Tenant: t, Grants: []iot.Grant{{}}} // with a grant, so that all is looked up
-	return r.Subject(ctx, anybody, s, f, fragments...)
+	return r.whole(ctx, t, s, fragments)
 }
 
 // PathDown returns the shortest way from an object to one below it, with both; nil if there is none. It makes no decision.

@@ -179,7 +179,7 @@ func uncovered(p iot.Principal, q Question) []string {
 	var reached bool
 	covered := map[string]bool{}
 	for _, g := range p.Grants {
-		if reaches(g, q.Family, q.Level) && (g.Object == q.Object.ID || g.Below && slices.Contains(q.Object.Above, g.Object)) {
+		if applies(g, q.Family, q.Level, q.Object) {
 			reached = true
 			covered[g.Fragment] = true
 		}

@@ -211,12 +211,17 @@ func reaches(g iot.Grant, f Family, l Level) bool {
 	return g.Level == iot.GrantAll || (g.Level == iot.GrantRead) == (l == Read)
 }
 
+// applies reports whether the grant reaches o as well, whatever its fragments.
+func applies(g iot.Grant, f Family, l Level, o Object) bool {
+	return reaches(g, f, l) && (g.Object == o.ID || g.Below && slices.Contains(o.Above, g.Object))
+}
+
 // covering returns the grants that allow the level on o: one for any fragment, or several that cover all of its fragments together; nil if
 // there are none.
 func covering(grants []iot.Grant, f Family, l Level, o Object) []iot.Grant {
 	var typed []iot.Grant
 	for _, g := range grants {
-		if !reaches(g, f, l) || (g.Object != o.ID && !(g.Below && slices.Contains(o.Above, g.Object))) {
+		if !applies(g, f, l, o) {
 			continue
 		}
 		if g.Fragment == iot.AnyFragment {
@@ -246,7 +251,7 @@ func (*Policy) Covered(p iot.Principal, f Family, o Object) (names map[string]bo
 		return nil, true
 	}
 	for _, g := range p.Grants {
-		if reaches(g, f, Read) && (g.Object == o.ID || g.Below && slices.Contains(o.Above, g.Object)) {
+		if applies(g, f, Read, o) {
 			if names == nil {
 				names = map[string]bool{}
 			}

@@ -25,38 +25,10 @@ const (
 // the ways into the scope, each of which an index gives in that order. For others, a short scope is named object by object; a long one is a
 // condition, because then the query's own filter or order finds enough of it soon.
 func (s *Store) List(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.Query) ([]registry.Object, int, error) {
-	b := &builder{dialect: s.db.Dialect, tenant: t}
-	b.where("m.tenant = ?", string(t))
-	tables, narrow := from, q.IDs != nil || q.Parent != 0 || q.ParentOf != 0
-	var along []way
-	var first []any // arguments of tables
-	switch {
-	case scope.All:
-	case narrow || scope.Wide():
-		b.scope(scope)
-	default:
-		if q.Filter == nil && q.Order == nil && q.Type == "" && q.Fragment == "" && q.Owner == "" && q.Text == "" {
-			along = ways(t, scope)
-		}
-		named := false
-		if len(along) == 0 || len(along) > fewWays {
-			ids, complete, err := s.Reach(ctx, t, scope, s.small)
-			if err != nil {
-				return nil, 0, err
-			}
-			if named = complete; named || len(along) > maxWays {
-				along = nil
-			}
-			if named {
-				var list any
-				tables, list = namedFrom(b.dialect, ids)
-				first = append(first, list)
-				b.where("m.id = named.id")
-			}
-		}
-		if scope.Partial() || (along == nil && !named) {
-			b.scope(scope)
-		}
+	b := &builder{dialect: s.db.Dialect, tenant: t, from: from}
+	along, err := s.within(ctx, t, scope, q, b)
+	if err != nil {
+		return nil, 0, err
 	}
 	b.simple(q, scope)
 	if q.Filter != nil {
@@ -65,36 +37,64 @@ func (s *Store) List(ctx context.Context, t iot.TenantID, scope access.Scope, q 
 	if along != nil {
 		return s.listAlong(ctx, t, along, b, q)
 	}
-	tables += b.joins
-	b.args = append(first, b.args...)
 	n := 0
 	if q.Count {
-		if err := s.db.QueryRow(ctx, `SELECT count(*)`+tables+b.sql(), b.args...).Scan(&n); err != nil {
+		if err := s.db.QueryRow(ctx, `SELECT count(*)`+b.from+b.sql(), b.args...).Scan(&n); err != nil {
 			return nil, 0, err
 		}
 	}
 	if q.Limit <= 0 {
 		return nil, n, nil
 	}
-	var out []registry.Object
-	text := `SELECT ` + columns + tables + b.sql()
 	order, orderArgs := b.order(q)
-	err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
-		o, err := scanObject(r)
-		out = append(out, o)
-		return err
-	}, text+order+` LIMIT ? OFFSET ?`, append(append(b.args, orderArgs...), q.Limit, q.Offset)...)
+	out, err := s.objects(ctx, `SELECT `+columns+b.from+b.sql()+order+` LIMIT ? OFFSET ?`, append(append(b.args, orderArgs...), q.Limit, q.Offset)...)
 	return out, n, err
 }
 
-// namedFrom is from, led by a list of ids. CROSS JOIN keeps SQLite from reading all objects in the order of the page instead.
-func namedFrom(d sqlkit.Dialect, ids []iot.ID) (string, any) {
-	_, list := sqlkit.AnyID(d, "", append(ids, 0, 0)) // a list, however short; there is no object 0
-	source := "(SELECT DISTINCT value AS id FROM json_each(?))"
-	if d == sqlkit.Postgres {
-		source = "(SELECT DISTINCT unnest(CAST(? AS BIGINT[])) AS id)"
+// within limits a list to the tenant and the scope. It returns the ways along which the list is to be read, nil if it is an ordinary query.
+func (s *Store) within(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.Query, b *builder) ([]way, error) {
+	switch {
+	case scope.All:
+		b.where("m.tenant = ?", string(t))
+		return nil, nil
+	case scope.Wide(), q.IDs != nil, q.Parent != 0, q.ParentOf != 0:
+		b.where("m.tenant = ?", string(t))
+		b.scope(scope)
+		return nil, nil
 	}
-	return " FROM " + source + " named CROSS JOIN managed_object m LEFT JOIN object_state s ON s.tenant = m.tenant AND s.id = m.id", list
+	along := ways(t, scope)
+	byID := q.Filter == nil && q.Order == nil && q.Type == "" && q.Fragment == "" && q.Owner == "" && q.Text == ""
+	named := false
+	if !byID || len(along) > fewWays {
+		ids, complete, err := s.Reach(ctx, t, scope, s.small)
+		if err != nil {
+			return nil, err
+		}
+		if named = complete; named { // CROSS JOIN keeps SQLite from reading all objects in the order of the page instead
+			table, list := sqlkit.IDs(b.dialect, ids)
+			b.from = " FROM " + table + " named CROSS JOIN" + strings.TrimPrefix(from, " FROM")
+			b.where("m.id = named.id")
+			b.args = append(b.args, list)
+		}
+		if named || !byID || len(along) > maxWays {
+			along = nil
+		}
+	}
+	b.where("m.tenant = ?", string(t))
+	if scope.Partial() || (along == nil && !named) {
+		b.scope(scope)
+	}
+	return along, nil
+}
+
+// objects reads the columns of objects.
+func (s *Store) objects(ctx context.Context, query string, args ...any) (out []registry.Object, err error) {
+	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		o, err := scanObject(r)
+		out = append(out, o)
+		return err
+	}, query, args...)
+	return out, err
 }
 
 // listAlong reads as many as the page needs from each way in the order of ids, and merges them. CROSS JOIN keeps SQLite to that order.
@@ -119,12 +119,7 @@ func (s *Store) listAlong(ctx context.Context, t iot.TenantID, along []way, b *b
 		return nil, n, nil
 	}
 	text, args := union(" ORDER BY w.id LIMIT ?", q.Offset+q.Limit)
-	var out []registry.Object
-	err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
-		o, err := scanObject(r)
-		out = append(out, o)
-		return err
-	}, `SELECT `+columns+` FROM (`+text+` ORDER BY id LIMIT ? OFFSET ?) page CROSS JOIN managed_object m LEFT JOIN object_state s ON s.tenant = m.tenant AND s.id = m.id
+	out, err := s.objects(ctx, `SELECT `+columns+` FROM (`+text+` ORDER BY id LIMIT ? OFFSET ?) page CROSS JOIN`+strings.TrimPrefix(from, " FROM")+`
 		WHERE m.tenant = ? AND m.id = page.id ORDER BY m.id`, append(args, q.Limit, q.Offset, string(t))...)
 	return out, n, err
 }
@@ -133,9 +128,9 @@ func (s *Store) listAlong(ctx context.Context, t iot.TenantID, along []way, b *b
 type builder struct {
 	dialect sqlkit.Dialect
 	tenant  iot.TenantID
+	from    string // the tables; their arguments come first
 	conds   []string
 	args    []any
-	joins   string
 }
 
 // where adds a condition. expr has appended its own arguments before, so that the order of arguments follows the text.
@@ -175,7 +170,7 @@ func (b *builder) simple(q registry.Query, scope access.Scope) {
 		b.where("NOT EXISTS (SELECT 1 FROM object_child up WHERE up.tenant = m.tenant AND up.child = m.id AND "+cond+")", args...)
 	}
 	if q.Parent != 0 {
-		b.joins = " JOIN object_child c ON c.tenant = m.tenant AND c.child = m.id"
+		b.from += " JOIN object_child c ON c.tenant = m.tenant AND c.child = m.id"
 		b.where("c.parent = ? AND c.kind = ?", int64(q.Parent), int64(q.Kind))
 	}
 	if q.ParentOf != 0 {

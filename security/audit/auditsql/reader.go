@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/audit"
 )
 
@@ -117,13 +118,7 @@ func (r *Reader) each(ctx context.Context, scan func(*sql.Rows) error, query str
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return sqlkit.Rows(rows, scan)
 }
 
 // Tenants implements audit.Reader. It skips from one tenant to the next, so that it need not read every record.
