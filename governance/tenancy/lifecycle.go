@@ -388,18 +388,21 @@ func (s *Tenants) erase(ctx context.Context, p iot.Principal, t Tenant) (Receipt
 var sweeps = [...]time.Duration{2 * time.Second, 30 * time.Second, 10 * time.Minute}
 
 func (s *Tenants) sweepLater(id iot.TenantID) {
-	for _, after := range sweeps {
-		s.later(after, func() { s.sweep(context.Background(), id) })
+	for i, after := range sweeps {
+		s.later(after, func() { s.sweep(context.Background(), id, i == len(sweeps)-1) })
 	}
 }
 
-// sweep erases what was written after a tenant had gone.
-func (s *Tenants) sweep(ctx context.Context, id iot.TenantID) {
+// sweep erases what was written after a tenant had gone. After the last time no start looks again.
+func (s *Tenants) sweep(ctx context.Context, id iot.TenantID, last bool) {
 	rows, err := s.d.Store.EraseRows(ctx, id)
 	for _, e := range s.erasers {
 		if err == nil && e.late {
 			_, err = e.erase(ctx, id)
 		}
+	}
+	if err == nil && last {
+		err = s.d.Store.Swept(ctx, id)
 	}
 	if err != nil {
 		s.d.Log.Error("a deleted tenant may have data left; the next start looks again", "tenant", id, "err", err)
@@ -425,18 +428,19 @@ func (s *Tenants) later(d time.Duration, fn func()) {
 	}()
 }
 
-// Resume goes on with deletions that were cut short, and looks once more at what was deleted. It acts for the platform.
+// Resume goes on with deletions that were cut short, and looks once more at what was deleted lately. It acts for the platform.
 func (s *Tenants) Resume(ctx context.Context) error {
 	all, err := s.d.Store.Tenants(ctx)
 	if err != nil {
 		return sqlkit.Fault("tenancy.Resume", err)
 	}
-	buried, err := s.d.Store.Receipts(ctx)
+	unswept, err := s.d.Store.Unswept(ctx)
 	if err != nil {
 		return sqlkit.Fault("tenancy.Resume", err)
 	}
-	for _, r := range buried {
-		s.sweep(ctx, r.Tenant)
+	for _, id := range unswept {
+		s.sweep(ctx, id, false)
+		s.sweepLater(id)
 	}
 	for _, t := range all {
 		if t.Status != Deleting {

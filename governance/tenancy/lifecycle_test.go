@@ -34,24 +34,8 @@ func (r *realms) OneTimeCode(_ context.Context, t iot.TenantID, _ iot.UserName) 
 func TestLifecycle(t *testing.T) {
 	sqltest.Each(t, func(t *testing.T, db *sqlkit.DB) {
 		ctx := context.Background()
-		store, err := tenancysql.New(ctx, db)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := bus.Open(bus.Config{Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		open := func() *tenancy.Tenants {
-			s, err := tenancy.New(tenancy.Deps{Store: store, Policy: &access.Policy{}, Audit: silent{}, Bus: b, Clock: clock.NewManual(time.UnixMilli(1000)), Log: slog.New(slog.DiscardHandler), Hosts: []string{"iot.example.com"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(s.Close)
-			return s
-		}
-		s, r := open(), &realms{}
+		s, store := open(t, db)
+		r := &realms{}
 		s.Serve(r)
 		broken := true
 		s.AddEraser("files", false, func(context.Context, iot.TenantID) (int64, error) {
@@ -144,10 +128,55 @@ func TestLifecycle(t *testing.T) {
 		if _, _, err := s.Create(ctx, boss, tenancy.Draft{ID: other.ID, Company: text("O"), Domain: text("o2"), AdminEmail: text("a@b.c"), AdminPassword: text("Secret-123")}); !fault.Is(err, fault.Conflict) {
 			t.Errorf("an id was given again: %v", err)
 		}
+		// What a request wrote that was on its way is found by the next start, until the last look was taken.
+		late := func() int {
+			t.Helper()
+			if err := store.PutOptions(ctx, other.ID, []tenancy.Option{option}, sqlkit.Revision{At: time.UnixMilli(1), By: "late", Set: "s"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Resume(ctx); err != nil {
+				t.Fatal(err)
+			}
+			left, err := store.Options(ctx, other.ID, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(left)
+		}
+		if n := late(); n != 0 {
+			t.Errorf("%d options stay that were written late", n)
+		}
+		if err := store.Swept(ctx, other.ID); err != nil {
+			t.Fatal(err)
+		}
+		if unswept, err := store.Unswept(ctx); err != nil || len(unswept) != 0 {
+			t.Errorf("still to be looked at: %v %v", unswept, err)
+		}
 		if list, _ := s.Receipts(ctx, child); len(list) != 0 {
 			t.Errorf("a tenant sees receipts: %v", list)
 		}
 	})
+}
+
+// open returns the face on an empty store.
+func open(t *testing.T, db *sqlkit.DB) (*tenancy.Tenants, *tenancysql.Store) {
+	t.Helper()
+	store, err := tenancysql.New(context.Background(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Open(bus.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	s, err := tenancy.New(tenancy.Deps{Store: store, Policy: &access.Policy{}, Audit: silent{}, Bus: b, Clock: clock.NewManual(time.UnixMilli(1000)), Log: slog.New(slog.DiscardHandler),
+		Hosts: []string{"iot.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s, store
 }
 
 func TestDomains(t *testing.T) {

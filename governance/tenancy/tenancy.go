@@ -62,6 +62,9 @@ type Store interface {
 	// Bury replaces a tenant by the receipt of its erasure.
 	Bury(ctx context.Context, r Receipt) error
 	Receipts(ctx context.Context) ([]Receipt, error) // the newest first
+	// Unswept returns the tenants that were buried and not marked by Swept.
+	Unswept(ctx context.Context) ([]iot.TenantID, error)
+	Swept(ctx context.Context, t iot.TenantID) error
 	// Options returns the options of a category, or all if it is empty, ordered by category and key.
 	Options(ctx context.Context, t iot.TenantID, category string) ([]Option, error)
 	PutOptions(ctx context.Context, t iot.TenantID, options []Option, rev sqlkit.Revision) error

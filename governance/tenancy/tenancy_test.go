@@ -2,19 +2,13 @@ package tenancy_test
 
 import (
 	"context"
-	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/governance/tenancy"
-	"github.com/isobar-iot/isobar/governance/tenancy/tenancysql"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/kit/bus"
-	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
-	"github.com/isobar-iot/isobar/security/access"
 )
 
 type silent struct{}
@@ -24,20 +18,7 @@ func (silent) Record(context.Context, iot.Principal, iot.AuditRecord) {}
 func TestTenantsAndOptions(t *testing.T) {
 	sqltest.Each(t, func(t *testing.T, db *sqlkit.DB) {
 		ctx := context.Background()
-		store, err := tenancysql.New(ctx, db)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := bus.Open(bus.Config{Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		s, err := tenancy.New(tenancy.Deps{Store: store, Policy: &access.Policy{}, Audit: silent{}, Bus: b, Clock: clock.NewManual(time.UnixMilli(1000)), Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
+		s, _ := open(t, db)
 		for range 2 {
 			for _, id := range []iot.TenantID{"ta", "tb"} {
 				if err := s.Ensure(ctx, tenancy.Tenant{ID: id, Company: "C-" + string(id)}); err != nil {

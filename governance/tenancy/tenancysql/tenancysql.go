@@ -132,6 +132,25 @@ func (s *Store) Receipts(ctx context.Context) (out []tenancy.Receipt, err error)
 	return out, err
 }
 
+// Unswept implements tenancy.Store.
+func (s *Store) Unswept(ctx context.Context) (out []iot.TenantID, err error) {
+	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		var id iot.TenantID
+		err := r.Scan(&id)
+		out = append(out, id)
+		return err
+	}, `SELECT id FROM tenant_receipt WHERE swept = 0 ORDER BY id`)
+	return out, err
+}
+
+// Swept implements tenancy.Store.
+func (s *Store) Swept(ctx context.Context, t iot.TenantID) error {
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE tenant_receipt SET swept = 1 WHERE id = ?`, string(t))
+		return err
+	})
+}
+
 // Options implements tenancy.Store.
 func (s *Store) Options(ctx context.Context, t iot.TenantID, category string) (out []tenancy.Option, err error) {
 	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
