@@ -62,32 +62,14 @@ func Open(file string) (*Box, error) {
 	return New(key)
 }
 
-// create writes a fresh key under another name and links it to its place, which fails if somebody else was first: then theirs is used.
+// create writes a fresh key, unless somebody else was first.
 func create(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".key-*") // made with 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // never fails, see crypto/rand
-	if _, err := f.WriteString(base64.StdEncoding.EncodeToString(key) + "\n"); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return WriteNew(file, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600)
 }
 
 // bind joins the parts that a secret belongs to without ambiguity: each with its length before it.

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/isobar-iot/isobar/kit/secret"
 )
 
 const keyIDSize = 32 // characters
@@ -108,7 +110,7 @@ func makeKey(file string) error {
 	if err != nil {
 		return err
 	}
-	return writeNew(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	return secret.WriteNew(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
 // publish writes the public half, unless it is there.
@@ -136,38 +138,10 @@ func (s *Signer) publish(file string) error {
 		// A folder of secrets may be mounted so that only the key can be read; then there is nothing to compare and nothing can be written.
 		return nil
 	}
-	if err := writeNew(file, text, 0o644); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err := secret.WriteNew(file, text, 0o644); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("public half of the audit key: %w", err)
 	}
 	return nil
-}
-
-// writeNew writes a file that is either there completely or not at all, and never takes the place of another one.
-func writeNew(file string, text []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
-		if err := os.Rename(f.Name(), file); err != nil { // a file system without hard links
-			return err
-		}
-	}
-	return syncFolder(filepath.Dir(file))
-}
-
-func syncFolder(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Keys are public keys by their fingerprint.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/secret"
 )
 
 // maxLine bounds a line of a checkpoint file; ours have less than 500 bytes.
@@ -118,7 +119,7 @@ func openTrail(file string, by *Signer, now time.Time, witness func(first Hash) 
 	if err == nil && t.w.Lines == 0 {
 		start := Line{Time: now}
 		_, _ = rand.Read(start.Hash[:])
-		err = errors.Join(t.Append(start), syncFolder(filepath.Dir(file)))
+		err = errors.Join(t.Append(start), secret.SyncFolder(filepath.Dir(file)))
 	}
 	if err == nil && note == "" && t.w.Lines < known.Lines {
 		note = fmt.Sprintf("this file has %d lines, and the database has seen %d", t.w.Lines, known.Lines)
