@@ -456,7 +456,8 @@ func (u *Users) ChangeGroup(ctx context.Context, p iot.Principal, id int64, chan
 	err = again(func() error {
 		g, err = u.updateGroup(ctx, p, id, func(had Group) (Group, error) {
 			had.Roles = slices.Clone(had.Roles)
-			return had, change(&had)
+			err := change(&had)
+			return had, err
 		})
 		return err
 	})

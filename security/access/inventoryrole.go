@@ -226,18 +226,6 @@ func (u *Users) AssignableRoles(ctx context.Context, p iot.Principal) ([]Invento
 	return roles, sqlkit.Fault("access.AssignableRoles", err)
 }
 
-// InventoryRole returns one inventory role.
-func (u *Users) InventoryRole(ctx context.Context, p iot.Principal, id int64) (InventoryRole, error) {
-	roles, err := u.InventoryRoles(ctx, p)
-	if err != nil {
-		return InventoryRole{}, err
-	}
-	if i := slices.IndexFunc(roles, func(r InventoryRole) bool { return r.ID == id }); i >= 0 {
-		return roles[i], nil
-	}
-	return InventoryRole{}, noInventoryRole(id)
-}
-
 func noInventoryRole(id int64) error {
 	return fault.E(fault.Op("access.InventoryRole"), fault.NotFound, fault.Subject(fmt.Sprint(id)), fmt.Sprintf("no inventory role with the id %d", id))
 }
@@ -446,10 +434,10 @@ func (u *Users) DevicePermissions(ctx context.Context, p iot.Principal, object i
 	return out, sqlkit.Fault("access.DevicePermissions", err)
 }
 
-// HeldPermissions returns the device permissions of a user, if it is not empty, and of global roles, by object. It makes no decision: call it for
-// whom p was allowed to read.
+// HeldPermissions returns the device permissions of a user, if it is not empty, and of global roles, by object; without either, those of
+// everybody. It makes no decision: call it for whom p was allowed to read.
 func (u *Users) HeldPermissions(ctx context.Context, p iot.Principal, user iot.UserName, groups []int64) ([]DevicePermission, error) {
-	if u.d.Grants == nil || (user == "" && len(groups) == 0) {
+	if u.d.Grants == nil {
 		return nil, nil
 	}
 	out, err := u.d.Grants.DevicePermissions(ctx, p.Tenant, 0, user, groups)

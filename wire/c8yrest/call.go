@@ -13,6 +13,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/security/access"
 )
 
 // call is one request on its way through a route.
@@ -26,6 +27,8 @@ type call struct {
 	query url.Values
 	mode  iot.ProcessingMode
 	began time.Time
+	// holders are the device permissions of everybody, nil unless holdAll has read them.
+	holders []access.DevicePermission
 }
 
 // Access says who may enter a route at all. What they may do there is decided by the faces.

@@ -22,6 +22,7 @@ func listGroups(c *call) error {
 		return err
 	}
 	p.total = len(groups)
+	c.holdAll()
 	return c.collection("groupcollection", "groups", p, func(o *object) error {
 		for _, g := range cut(p, groups) {
 			c.writeGroup(o, g)

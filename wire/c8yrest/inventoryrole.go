@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -71,27 +72,21 @@ func (c *call) serial(name, what string) (int64, error) {
 	return n, nil
 }
 
-func (c *call) inventoryRoleOf() (access.InventoryRole, error) {
+// inventoryRoleOf finds the role that the path names among those that list gives.
+func (c *call) inventoryRoleOf(list func(context.Context, iot.Principal) ([]access.InventoryRole, error)) (access.InventoryRole, error) {
 	id, err := c.serial("role", "inventory role")
 	if err != nil {
 		return access.InventoryRole{}, err
 	}
-	return c.s.Users.InventoryRole(c.ctx, c.p, id)
-}
-
-func (c *call) inventoryRoleToChange() (access.InventoryRole, error) {
-	id, err := c.serial("role", "inventory role")
+	roles, err := list(c.ctx, c.p)
 	if err != nil {
 		return access.InventoryRole{}, err
 	}
-	roles, err := c.s.Users.AssignableRoles(c.ctx, c.p)
-	if err != nil {
-		return access.InventoryRole{}, err
+	i := slices.IndexFunc(roles, func(r access.InventoryRole) bool { return r.ID == id })
+	if i < 0 {
+		return access.InventoryRole{}, fault.E(fault.Op("c8yrest.InventoryRole"), fault.NotFound, fault.Subject(c.r.PathValue("role")), "no inventory role with the id "+c.r.PathValue("role"))
 	}
-	if i := slices.IndexFunc(roles, func(r access.InventoryRole) bool { return r.ID == id }); i >= 0 {
-		return roles[i], nil
-	}
-	return access.InventoryRole{}, fault.E(fault.Op("c8yrest.InventoryRole"), fault.NotFound, "no inventory role with the id "+strconv.FormatInt(id, 10))
+	return roles[i], nil
 }
 
 func (c *call) inventoryRole(r access.InventoryRole) ([]byte, error) {
@@ -101,7 +96,7 @@ func (c *call) inventoryRole(r access.InventoryRole) ([]byte, error) {
 }
 
 func getInventoryRole(c *call) error {
-	r, err := c.inventoryRoleOf()
+	r, err := c.inventoryRoleOf(c.s.Users.InventoryRoles)
 	if err != nil {
 		return err
 	}
@@ -117,7 +112,7 @@ func putInventoryRole(c *call) error {
 	create := c.r.PathValue("role") == ""
 	var err error
 	if !create {
-		if r, err = c.inventoryRoleToChange(); err != nil {
+		if r, err = c.inventoryRoleOf(c.s.Users.AssignableRoles); err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,7 @@ func groupUsers(c *call) error {
 		return err
 	}
 	p.total = n
+	c.holdAll()
 	return c.collection("userreferencecollection", "references", p, func(o *object) error {
 		for _, u := range people {
 			o.open()
@@ -44,11 +45,7 @@ func addGroupUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	d, err := c.doc()
-	if err != nil {
-		return err
-	}
-	name, err := lastSegment(d, "user")
+	name, err := c.named("user")
 	if err != nil {
 		return err
 	}
@@ -104,6 +101,7 @@ func userGroups(c *call) error {
 	}
 	groups = slices.DeleteFunc(groups, func(g access.Group) bool { return !slices.Contains(u.Groups, g.ID) })
 	p.total = len(groups)
+	c.holdAll()
 	return c.collection("groupreferencecollection", "references", p, func(o *object) error {
 		for _, g := range cut(p, groups) {
 			o.open()

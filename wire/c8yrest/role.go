@@ -31,6 +31,15 @@ func lastSegment(d iot.Doc, name string) (string, error) {
 	return strings.Trim(string(v.ID), `"`), nil
 }
 
+// named reads the body of a request that names one member, such as {"user":{"self":...}}.
+func (c *call) named(member string) (string, error) {
+	d, err := c.doc()
+	if err != nil {
+		return "", err
+	}
+	return lastSegment(d, member)
+}
+
 func groupRoles(c *call) error {
 	g, err := c.groupOf()
 	if err != nil {
@@ -82,19 +91,18 @@ func addGroupRole(c *call) error {
 	if err != nil {
 		return err
 	}
-	d, err := c.doc()
+	role, err := c.named("role")
 	if err != nil {
 		return err
 	}
-	role, err := lastSegment(d, "role")
+	_, err = c.s.Users.ChangeGroup(c.ctx, c.p, g.ID, func(g *access.Group) error {
+		if slices.Contains(g.Roles, role) {
+			return fault.E(fault.Op("c8yrest.Group"), fault.Exists, "the role "+role+" is assigned already")
+		}
+		g.Roles = append(g.Roles, role)
+		return nil
+	})
 	if err != nil {
-		return err
-	}
-	if slices.Contains(g.Roles, role) {
-		return fault.E(fault.Op("c8yrest.Group"), fault.Exists, "the role "+role+" is assigned already")
-	}
-	g.Roles = append(slices.Clone(g.Roles), role)
-	if _, err := c.s.Users.PutGroup(c.ctx, c.p, g); err != nil {
 		return err
 	}
 	return c.storedRole(c.groupURL(g.ID), role)
@@ -105,12 +113,11 @@ func removeGroupRole(c *call) error {
 	if err != nil {
 		return err
 	}
-	roles, err := without(g.Roles, c.r.PathValue("role"))
-	if err != nil {
+	_, err = c.s.Users.ChangeGroup(c.ctx, c.p, g.ID, func(g *access.Group) (err error) {
+		g.Roles, err = without(g.Roles, c.r.PathValue("role"))
 		return err
-	}
-	g.Roles = roles
-	if _, err := c.s.Users.PutGroup(c.ctx, c.p, g); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	return c.noContent()
@@ -129,11 +136,7 @@ func addUserRole(c *call) error {
 	if err != nil {
 		return err
 	}
-	d, err := c.doc()
-	if err != nil {
-		return err
-	}
-	role, err := lastSegment(d, "role")
+	role, err := c.named("role")
 	if err != nil {
 		return err
 	}

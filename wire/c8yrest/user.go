@@ -53,13 +53,21 @@ func (c *call) writeGroup(o *object, g access.Group) {
 	c.writeGroupWith(o, g, c.held("", []int64{g.ID}))
 }
 
-// held returns the device permissions of a user and of groups. What cannot be read is left out, as if there were none.
+// held returns the device permissions of a user and of groups, or of everybody. What cannot be read is left out, as if there were none.
 func (c *call) held(user iot.UserName, groups []int64) []access.DevicePermission {
+	if c.holders != nil {
+		return c.holders
+	}
 	out, err := c.s.Users.HeldPermissions(c.ctx, c.p, user, groups)
 	if err != nil {
 		c.s.Log.Warn("read device permissions", "tenant", c.p.Tenant, "err", err)
 	}
 	return out
+}
+
+// holdAll reads the device permissions of everybody at once, for answers that show many users or groups.
+func (c *call) holdAll() {
+	c.holders = append([]access.DevicePermission{}, c.held("", nil)...)
 }
 
 func (c *call) writeGroupWith(o *object, g access.Group, held []access.DevicePermission) {
@@ -196,6 +204,7 @@ func listUsers(c *call) error {
 		return err
 	}
 	p.total = n
+	c.holdAll()
 	return c.collection("usercollection", "users", p, func(o *object) error {
 		for _, u := range users {
 			c.writeUser(o, u, groups, c.userURL(u.Name))
