@@ -1,5 +1,5 @@
 import './access.css';
-import { Anchor, Button, Group, PasswordInput, Tabs, Text, TextInput } from '@mantine/core';
+import { Anchor, Button, Group, Tabs, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState, type FormEvent } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
@@ -18,6 +18,7 @@ import { ObjectLink } from './pickers';
 import { Refusal } from './Refusal';
 import { RoleMatrix } from './RoleMatrix';
 import { SessionList } from './SessionList';
+import { Secret } from '../parts/Secret';
 
 const TABS = ['profile', 'security', 'rights'] as const;
 
@@ -149,34 +150,22 @@ function Password({ user }: { user: CurrentUser }) {
       <form onSubmit={submit}>
         <input type="text" autoComplete="username" value={user.userName} readOnly hidden />
         <div className="grid">
-          <PasswordInput
-            label={words.account.current}
-            required
-            withAsterisk={false}
-            autoComplete="current-password"
-            data-testid="password-current"
-            value={current}
-            onChange={(event) => setCurrent(event.currentTarget.value)}
-          />
-          <PasswordInput
+          <Secret label={words.account.current} data-testid="password-current" value={current} onValue={setCurrent} />
+          <Secret
+            fresh
             label={words.account.fresh}
             description={words.users.policy}
-            required
-            withAsterisk={false}
-            autoComplete="new-password"
             data-testid="password-new"
             value={fresh}
-            onChange={(event) => setFresh(event.currentTarget.value)}
+            onValue={setFresh}
           />
-          <PasswordInput
+          <Secret
+            fresh
             label={words.account.again}
-            required
-            withAsterisk={false}
-            autoComplete="new-password"
             data-testid="password-again"
             error={tried && differ ? words.account.differ : undefined}
             value={again}
-            onChange={(event) => setAgain(event.currentTarget.value)}
+            onValue={setAgain}
           />
         </div>
         <Refusal error={change.error} need="ROLE_USER_MANAGEMENT_OWN_ADMIN" />

@@ -1,5 +1,5 @@
 import './access.css';
-import { Button, Group, Select, TextInput } from '@mantine/core';
+import { Button, Group, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconChevronDown, IconChevronRight, IconHistory, IconX } from '@tabler/icons-react';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
@@ -14,6 +14,7 @@ import { Empty, PageTitle, Shown } from '../parts/States';
 import { text } from '../text';
 import { words } from '../text/access';
 import { ObjectLink } from './pickers';
+import { AnyOf } from '../parts/AnyOf';
 
 const PAGE_SIZE = 25;
 const RECHECK_MS = 4000;
@@ -72,13 +73,11 @@ export function AuditPage() {
     <>
       <PageTitle title={text.audit.title} sub={text.audit.sub} />
       <Group gap="sm" mb="md" role="search" aria-label={text.devices.filters}>
-        <Select
-          aria-label={text.audit.type}
-          placeholder={text.audit.anyType}
-          clearable
+        <AnyOf
+          label={text.audit.type}
+          any={text.audit.anyType}
           style={{ flex: '1 1 150px' }}
           maw={240}
-          clearButtonProps={{ 'aria-label': text.audit.anyType }}
           data={KINDS.map((value) => ({ value, label: sayName(value) }))}
           value={type ?? null}
           onChange={(value) => set('type', value)}
@@ -94,13 +93,11 @@ export function AuditPage() {
             setLater('user', event.currentTarget.value.trim());
           }}
         />
-        <Select
-          aria-label={words.audit.time}
-          placeholder={words.audit.anyTime}
-          clearable
+        <AnyOf
+          label={words.audit.time}
+          any={words.audit.anyTime}
           style={{ flex: '1 1 130px' }}
           maw={200}
-          clearButtonProps={{ 'aria-label': words.audit.anyTime }}
           data={Object.keys(SPANS).map((value) => ({ value, label: words.audit.times[value] }))}
           value={time ?? null}
           onChange={(value) => set('time', value)}

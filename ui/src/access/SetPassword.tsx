@@ -1,4 +1,4 @@
-import { Button, PasswordInput, Text } from '@mantine/core';
+import { Button, Text } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState, type FormEvent } from 'react';
 import type { User } from '../api/shape';
@@ -6,6 +6,7 @@ import { setPassword } from '../api/user';
 import { Panel, sayDone } from '../parts/Bits';
 import { words } from '../text/access';
 import { Refusal } from './Refusal';
+import { Secret } from '../parts/Secret';
 
 /** Gives somebody a new password, for who has forgotten the old one where no mail is sent. */
 export function SetPassword({ tenant, user }: { tenant: string; user: User }) {
@@ -35,25 +36,15 @@ export function SetPassword({ tenant, user }: { tenant: string; user: User }) {
           {words.users.setPasswordHint}
         </Text>
         <div className="grid">
-          <PasswordInput
+          <Secret
+            fresh
             label={words.account.fresh}
             description={words.users.policy}
-            required
-            withAsterisk={false}
-            autoComplete="new-password"
             data-testid="set-password-new"
             value={fresh}
-            onChange={(event) => setFresh(event.currentTarget.value)}
+            onValue={setFresh}
           />
-          <PasswordInput
-            label={words.users.ownPassword}
-            required
-            withAsterisk={false}
-            autoComplete="current-password"
-            data-testid="set-password-own"
-            value={own}
-            onChange={(event) => setOwn(event.currentTarget.value)}
-          />
+          <Secret label={words.users.ownPassword} data-testid="set-password-own" value={own} onValue={setOwn} />
         </div>
         <Refusal error={save.error} need="ROLE_USER_MANAGEMENT_ADMIN" />
         <Button type="submit" mt="md" variant="light" loading={save.isPending} data-testid="set-password">

@@ -1,4 +1,4 @@
-import { Autocomplete, Button, Group, Select, TextInput } from '@mantine/core';
+import { Autocomplete, Button, Group, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconCpu, IconSearch } from '@tabler/icons-react';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
@@ -11,6 +11,7 @@ import { Empty, Forbidden, PageTitle, Shown } from '../parts/States';
 import { useHasRole } from '../shell/session';
 import { text } from '../text';
 import { DeviceCards, DeviceTable } from './DeviceRows';
+import { AnyOf } from '../parts/AnyOf';
 
 const PAGE_SIZE = 25;
 
@@ -103,24 +104,20 @@ function Filters({ filter, types, set }: FilterProps) {
           setLater('q', event.currentTarget.value.trim());
         }}
       />
-      <Select
-        aria-label={text.devices.connection}
-        placeholder={text.devices.connectionAny}
-        clearable
+      <AnyOf
+        label={text.devices.connection}
+        any={text.devices.connectionAny}
         style={{ flex: '1 1 150px' }}
         maw={260}
-        clearButtonProps={{ 'aria-label': text.devices.connectionAny }}
         data={options(text.devices.connectionWords)}
         value={filter.connection ?? null}
         onChange={(value) => set('connection', value)}
       />
-      <Select
-        aria-label={text.devices.alarms}
-        placeholder={text.devices.alarmsAny}
-        clearable
+      <AnyOf
+        label={text.devices.alarms}
+        any={text.devices.alarmsAny}
         style={{ flex: '1 1 150px' }}
         maw={260}
-        clearButtonProps={{ 'aria-label': text.devices.alarmsAny }}
         data={options(text.devices.alarmWords)}
         value={filter.alarms ?? null}
         onChange={(value) => set('alarms', value)}

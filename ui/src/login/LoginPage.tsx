@@ -1,4 +1,4 @@
-import { Alert, Button, Divider, Group, Loader, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Button, Divider, Group, Loader, Stack, Text, TextInput, Title } from '@mantine/core';
 import { IconAlertCircle, IconClock, IconCloudOff, IconDeviceMobile, IconLock } from '@tabler/icons-react';
 import { lazy, Suspense, useCallback, useEffect, useRef, useState, type FormEvent } from 'react';
 import { ApiError } from '../api/http';
@@ -10,6 +10,7 @@ import { text } from '../text';
 import { leave, mailedReset, oneTimeCode, refusalOf, returnPath, ssoAddress, type Refusal } from './flow';
 import { Forgot } from './Forgot';
 import { NewPassword } from './NewPassword';
+import { Secret } from '../parts/Secret';
 
 const FactorSetup = lazy(async () => ({ default: (await import('../access/FactorSetup')).FactorSetup }));
 
@@ -218,16 +219,7 @@ function LoginForm({ options, notice, refusal, setRefusal, setStep }: FormProps)
               value={user}
               onChange={(event) => setUser(event.currentTarget.value)}
             />
-            <PasswordInput
-              label={text.login.password}
-              required
-              withAsterisk={false}
-              autoComplete="current-password"
-              size="md"
-              data-testid="login-password"
-              value={password}
-              onChange={(event) => setPassword(event.currentTarget.value)}
-            />
+            <Secret label={text.login.password} size="md" data-testid="login-password" value={password} onValue={setPassword} />
             {otherTenant && (
               <TextInput
                 label={text.login.tenant}

@@ -1,8 +1,9 @@
-import { Alert, Button, PasswordInput, Stack, Text, Title } from '@mantine/core';
+import { Alert, Button, Stack, Text, Title } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
 import { resetPassword, type Reset } from '../api/tenant';
 import { putOwnPassword } from '../api/user';
 import { text } from '../text';
+import { Secret } from '../parts/Secret';
 
 const SHORTEST = 8;
 
@@ -57,37 +58,23 @@ export function NewPassword({ known, code, reset, onDone }: Props) {
             {failure.charAt(0).toUpperCase() + failure.slice(1)}
           </Alert>
         )}
-        {asksCurrent && (
-          <PasswordInput
-            label={text.login.current}
-            required
-            withAsterisk={false}
-            autoFocus
-            autoComplete="current-password"
-            value={current}
-            onChange={(e) => setCurrent(e.currentTarget.value)}
-          />
-        )}
-        <PasswordInput
+        {asksCurrent && <Secret label={text.login.current} autoFocus value={current} onValue={setCurrent} />}
+        <Secret
+          fresh
           label={text.login.fresh}
-          required
-          withAsterisk={false}
           autoFocus={!asksCurrent}
-          autoComplete="new-password"
           data-testid="password-new"
           error={tried && tooShort ? text.login.tooShort : undefined}
           value={fresh}
-          onChange={(e) => setFresh(e.currentTarget.value)}
+          onValue={setFresh}
         />
-        <PasswordInput
+        <Secret
+          fresh
           label={text.login.again}
-          required
-          withAsterisk={false}
-          autoComplete="new-password"
           data-testid="password-again"
           error={tried && !tooShort && differ ? text.login.differ : undefined}
           value={again}
-          onChange={(e) => setAgain(e.currentTarget.value)}
+          onValue={setAgain}
         />
         <Button type="submit" loading={busy} size="md" mt={4} data-testid="password-submit">
           {text.login.savePassword}
