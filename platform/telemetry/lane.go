@@ -22,7 +22,7 @@ const (
 	lateShare = 4
 	// commitEvery is the least time between the starts of two commits. A commit costs about ten times the CPU of a message, whatever it
 	// holds, so that waiting a moment for company halves the cost at some 10,000 messages a second. Who comes alone does not wait.
-	commitEvery = time.Millisecond
+	commitEvery = 2 * time.Millisecond
 	// commitAt is how many waiting submissions make a commit worth it at once, however many more are under way.
 	commitAt = maxBatch / 4
 )
