@@ -87,7 +87,7 @@ var errKilled = errors.New("connection is being closed")
 func (c *conn) kill(cause Cause, reason Reason, err error) {
 	c.whyMu.Lock()
 	if c.why.Cause == 0 {
-		c.why = CloseReason{cause, reason, err}
+		c.why = CloseReason{Cause: cause, Reason: reason, Err: err}
 	}
 	c.whyMu.Unlock()
 	// The order matters, see deadlineReader.Read.
@@ -173,6 +173,7 @@ func (c *conn) giveUp() {
 func (c *conn) teardown() {
 	why := c.reason()
 	if why.Cause == ByNetwork || why.Cause == BySilence {
+		why.Settled = c.in.idle() && settled(c.nc)
 		c.nc.Close()
 	}
 	c.in.waitIdle(c.srv.cfg.DrainTimeout)

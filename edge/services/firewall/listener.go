@@ -263,6 +263,9 @@ type conn struct {
 // RemoteAddr is the address of the client, also behind a proxy that introduced it.
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
 
+// NetConn is the connection below, for who asks the kernel about it.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // Close ends the connection. It may be called more than once.
 func (c *conn) Close() error {
 	c.once.Do(func() { c.l.release(c) })
