@@ -21,6 +21,7 @@ const (
 type submission struct {
 	tenant iot.TenantID
 	first  *iot.Measurement
+	from   *series.Delivery // of first; may be nil
 	rest   []iot.Measurement
 	mode   iot.ProcessingMode
 	done   func(error)
@@ -42,6 +43,7 @@ func (s *submission) each(fn func(*iot.Measurement)) {
 // under load groups form by themselves, without load nobody waits. A second one publishes and answers while the next commit runs.
 type batcher struct {
 	d     Deps
+	books *books
 	lanes *lanes
 	done  chan []submission // committed, to be published and answered, in order
 	free  chan []submission
@@ -51,9 +53,9 @@ type batcher struct {
 	latency prometheus.Histogram
 }
 
-func newBatcher(d Deps) *batcher {
+func newBatcher(d Deps, books *books) *batcher {
 	b := &batcher{
-		d: d, lanes: newLanes(), done: make(chan []submission, 1), free: make(chan []submission, 3),
+		d: d, books: books, lanes: newLanes(), done: make(chan []submission, 1), free: make(chan []submission, 3),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_batch_entries", Help: "Measurements per commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 6)}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_commit_seconds", Help: "Duration of a commit of measurements.",
@@ -79,8 +81,11 @@ func (b *batcher) close() {
 }
 
 func (b *batcher) submit(ctx context.Context, s submission) {
+	b.receive(&s)
 	if err := b.lanes.put(ctx, s, b.d.Clock.Now()); err != nil {
-		s.done(fault.E(fault.Op("telemetry.Submit"), err))
+		s.err = fault.E(fault.Op("telemetry.Submit"), err)
+		b.book([]submission{s})
+		s.done(s.err)
 	}
 }
 
@@ -105,7 +110,10 @@ func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
 	buf = buf[:0]
 	for i := range batch {
 		if s := &batch[i]; s.mode != iot.Transient {
-			s.each(func(m *iot.Measurement) { buf = append(buf, series.Entry{Tenant: s.tenant, M: m}) })
+			buf = append(buf, series.Entry{Tenant: s.tenant, M: s.first, From: s.from})
+			for j := range s.rest {
+				buf = append(buf, series.Entry{Tenant: s.tenant, M: &s.rest[j]})
+			}
 		}
 	}
 	if len(buf) == 0 {
@@ -132,6 +140,26 @@ func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
 	return buf
 }
 
+// receive counts a submission as under way.
+func (b *batcher) receive(s *submission) {
+	s.each(func(m *iot.Measurement) { b.books.received(s.tenant, m.Source, 1) })
+}
+
+// book enters the outcome of submissions into the ledgers of their sources.
+func (b *batcher) book(batch []submission) {
+	now := b.d.Clock.Now().UnixMilli()
+	for i := range batch {
+		s := &batch[i]
+		s.each(func(m *iot.Measurement) {
+			if a := b.books.of(s.tenant, m.Source); s.err != nil {
+				a.refused(s.err)
+			} else {
+				a.stored(m.Time.UnixMilli(), now)
+			}
+		})
+	}
+}
+
 // answer publishes what was committed, then tells the callers.
 func (b *batcher) answer() {
 	defer b.wg.Done()
@@ -144,6 +172,7 @@ func (b *batcher) answer() {
 		}
 		out.flush()
 		b.lanes.answered(len(batch))
+		b.book(batch)
 		for i := range batch {
 			batch[i].done(batch[i].err)
 		}

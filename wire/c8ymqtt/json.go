@@ -101,7 +101,7 @@ func (h *handler) jsonMeasurements(mode iot.ProcessingMode, payload []byte, fini
 		ms, err := h.jsonMeasurement(d)
 		if err == nil {
 			left.Add(1)
-			h.g.Telemetry.Submit(h.ctx, h.p.Tenant, ms, mode, settle)
+			h.g.Telemetry.Submit(h.ctx, h.p.Tenant, ms, mode, nil, settle)
 		}
 		return err
 	}))

@@ -83,7 +83,7 @@ func (h *handler) measure(mode iot.ProcessingMode, child string, m *iot.Measurem
 	}
 	m.Source = t.id
 	h.g.Connectivity.Heard(h.p.Tenant, t.id)
-	h.g.Telemetry.Submit(h.ctx, h.p.Tenant, m, mode, done)
+	h.g.Telemetry.Submit(h.ctx, h.p.Tenant, m, mode, nil, done)
 }
 
 // execute runs one command and says why it had no effect.
