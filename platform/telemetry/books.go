@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 )
 
 const (
@@ -108,10 +110,14 @@ func (b *books) of(t iot.TenantID, source iot.ID) *account {
 
 // count enters one event or alarm with its outcome.
 func (b *books) count(t iot.TenantID, source iot.ID, err error) {
-	if a := b.received(t, source, 1); err != nil {
-		a.refused(err)
-	} else {
+	a := b.received(t, source, 1)
+	switch {
+	case err == nil:
 		a.outcome(Counts{Stored: 1})
+	case errors.Is(err, sqlkit.ErrRepeated):
+		a.outcome(Counts{Duplicate: 1})
+	default:
+		a.refused(err)
 	}
 }
 

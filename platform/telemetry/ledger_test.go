@@ -137,7 +137,7 @@ func TestLateDataDoesNotHoldUpLiveData(t *testing.T) {
 	}
 	g.outcome <- nil
 	f.must(<-late)
-	if n := <-g.entered; n != 900+250 {
+	if n := <-g.entered; n < 900+250 || n > 900+251 { // one late one may have come first
 		t.Errorf("the next commit holds %d, want all live ones and a share of the late ones", n)
 	}
 	g.outcome <- nil

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/maypok86/otter/v2"
+
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
 	"github.com/isobar-iot/isobar/fault"
@@ -39,6 +41,7 @@ type Deps struct {
 // Gate lets clients in. It is safe for concurrent use.
 type Gate struct {
 	Deps
+	ends *otter.Cache[clientKey, end] // how the last connection of each client ended
 
 	mu      sync.Mutex // guards the fields below
 	owners  map[owned]*handler
@@ -57,7 +60,7 @@ func New(d Deps) *Gate {
 	if d.After == nil {
 		d.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
-	return &Gate{Deps: d, owners: map[owned]*handler{}, live: map[*handler]time.Time{}}
+	return &Gate{Deps: d, ends: otter.Must(&otter.Options[clientKey, end]{MaximumSize: maxEnds}), owners: map[owned]*handler{}, live: map[*handler]time.Time{}}
 }
 
 // maxClientID is a bound on what becomes an external id.
@@ -84,6 +87,7 @@ func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Hand
 		return nil, refusal(err)
 	}
 	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, ctx: context.WithoutCancel(ctx)}
+	h.begin(req.ClientID)
 	h.bootstrap = p.Has("ROLE_DEVICE_BOOTSTRAP") && !p.Has("ROLE_INVENTORY_CREATE")
 	if !h.bootstrap && serial != "" {
 		h.find()

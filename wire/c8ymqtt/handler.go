@@ -9,6 +9,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
 	"github.com/isobar-iot/isobar/engine/mqtt/topic"
+	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/wire/smartrest"
@@ -23,6 +24,14 @@ type handler struct {
 	serial    string
 	bootstrap bool // may only ask for credentials
 	ctx       context.Context
+
+	// What tells repeated publishes from new ones; see repeat.go. Set by begin, then used by Publish and Closed only.
+	client            uint64
+	connected         int64
+	lastPublish       time.Time
+	looked, lastKnown bool
+	last              end
+	known             map[series.Delivery]bool // stored on the connection before; nil: not looked yet
 
 	mu      sync.Mutex // guards the fields below
 	device  iot.ID     // zero until the device is known
@@ -41,6 +50,11 @@ func (h *handler) Realm() string { return string(h.p.Tenant) }
 func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 	levels := strings.Split(strings.TrimPrefix(m.Topic, "/"), "/")
 	switch {
+	case !m.ExpiresAt.IsZero() && m.Expired(time.Now()):
+		if id := h.attached(); id != 0 {
+			h.g.Telemetry.Expired(h.p.Tenant, id)
+		}
+		done(mqtt.Verdict{}) // the sender does not want it any more
 	case h.bootstrap:
 		h.publishBootstrap(levels, m, done)
 	case h.dialect(levels, m, done):
@@ -160,8 +174,9 @@ const grace = 1500 * time.Millisecond
 func (h *handler) Unsubscribed(string) {}
 
 // Closed implements mqtt.Handler.
-func (h *handler) Closed(mqtt.CloseReason) {
+func (h *handler) Closed(why mqtt.CloseReason) {
 	h.g.leave(h)
+	h.remember(why)
 	h.mu.Lock()
 	h.closed = true
 	stop, detach := h.stop, h.detach

@@ -13,7 +13,7 @@ func deliveries(b *bench) {
 	ctx := context.Background()
 	const rounds = series.Remembered + 9
 	entry := func(t iot.TenantID, client uint64, n int) series.Entry {
-		return series.Entry{Tenant: t, M: temperature(1, int64(n)), From: &series.Delivery{Client: client, Conn: int64(n / 40), Packet: uint16(n), Hash: uint64(n) << 40}}
+		return series.Entry{Tenant: t, M: temperature(1, int64(n)), From: &series.Delivery{Client: client, Conn: int64(n / 40), Packet: uint16(n), Part: uint16(n % 3), Hash: uint64(n) << 40}}
 	}
 	var want []series.Delivery
 	for n := range rounds {
