@@ -35,7 +35,8 @@ type conn struct {
 
 	live   atomic.Pointer[sess] // Set while the session takes messages for this connection.
 	killed atomic.Bool
-	fresh  bool          // Reading goroutine only: a packet was read since the deadline was set.
+	fresh  bool          // Reading goroutine only: a packet was read since the deadline was looked at.
+	silent time.Time     // Reading goroutine only: the deadline of the keep alive.
 	gone   chan struct{} // Closed when the session is released.
 
 	whyMu sync.Mutex // Guards why.
@@ -119,11 +120,7 @@ func (r *deadlineReader) Read(b []byte) (int, error) {
 	c := (*conn)(r)
 	if c.fresh {
 		c.fresh = false
-		var at time.Time
-		if c.keepAlive > 0 {
-			at = time.Now().Add(c.keepAlive)
-		}
-		if err := c.nc.SetReadDeadline(at); err != nil {
+		if err := r.extend(); err != nil {
 			return 0, err
 		}
 	}
@@ -132,6 +129,24 @@ func (r *deadlineReader) Read(b []byte) (int, error) {
 		return 0, errKilled
 	}
 	return c.nc.Read(b)
+}
+
+// extend moves the deadline of the keep alive on. It is a sixteenth late, so that it need not be moved for every packet of a busy connection.
+func (r *deadlineReader) extend() error {
+	c := (*conn)(r)
+	if c.keepAlive <= 0 {
+		if c.silent.IsZero() {
+			return nil
+		}
+		c.silent = time.Time{}
+		return c.nc.SetReadDeadline(c.silent)
+	}
+	at := time.Now().Add(c.keepAlive)
+	if !at.After(c.silent) {
+		return nil
+	}
+	c.silent = at.Add(c.keepAlive / 16)
+	return c.nc.SetReadDeadline(c.silent)
 }
 
 // serve runs the connection from the first byte to the end.

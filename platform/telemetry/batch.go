@@ -22,6 +22,7 @@ type submission struct {
 	tenant iot.TenantID
 	first  *iot.Measurement
 	from   *series.Delivery // of first; may be nil
+	book   *account         // of first's source
 	rest   []iot.Measurement
 	mode   iot.ProcessingMode
 	done   func(error)
@@ -142,7 +143,10 @@ func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
 
 // receive counts a submission as under way.
 func (b *batcher) receive(s *submission) {
-	s.each(func(m *iot.Measurement) { b.books.received(s.tenant, m.Source, 1) })
+	s.book = b.books.received(s.tenant, s.first.Source, 1)
+	for i := range s.rest {
+		b.books.received(s.tenant, s.rest[i].Source, 1)
+	}
 }
 
 // book enters the outcome of submissions into the ledgers of their sources.
@@ -150,13 +154,11 @@ func (b *batcher) book(batch []submission) {
 	now := b.d.Clock.Now().UnixMilli()
 	for i := range batch {
 		s := &batch[i]
-		s.each(func(m *iot.Measurement) {
-			if a := b.books.of(s.tenant, m.Source); s.err != nil {
-				a.refused(s.err)
-			} else {
-				a.stored(m.Time.UnixMilli(), now)
-			}
-		})
+		s.book.settle(s.first, s.err, now)
+		for j := range s.rest {
+			m := &s.rest[j]
+			b.books.of(s.tenant, m.Source).settle(m, s.err, now)
+		}
 	}
 }
 

@@ -168,6 +168,15 @@ func (a *account) outcome(c Counts) {
 	a.counts.add(c)
 }
 
+// settle counts the outcome of a measurement.
+func (a *account) settle(m *iot.Measurement, err error, arrived int64) {
+	if err != nil {
+		a.refused(err)
+		return
+	}
+	a.stored(m.Time.UnixMilli(), arrived)
+}
+
 // stored counts a reading with its own time and that of its arrival, both Unix milliseconds.
 func (a *account) stored(ms, arrived int64) {
 	a.mu.Lock()
