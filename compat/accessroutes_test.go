@@ -242,6 +242,9 @@ func dataRules() []rule {
 		}
 		return open // refused, or without what is not covered
 	})
+	// Our own: how complete the data of a device is, for who may read its measurements.
+	add("GET /isobar/ledgers/{id}", "/isobar/ledgers/{dev}", "", at(oracle.Read, oracle.Measurement, "dev"))
+	add("GET /isobar/ledgers", "", "", holds("ROLE_MEASUREMENT_READ"))
 	file := []string{"Content-Type", "text/plain"}
 	read, change := at(oracle.Read, oracle.Event, "dev", custom), at(oracle.Change, oracle.Event, "dev", custom)
 	attached := func(m *matrix) map[string]string {

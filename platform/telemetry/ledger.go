@@ -65,8 +65,8 @@ type Ledgers interface {
 	// AddLedgers adds counts to what is stored of each source, keeps the later of the times, and replaces Step, unless it is zero, Lag and
 	// Gaps. Since is that of the first time.
 	AddLedgers(ctx context.Context, t iot.TenantID, add []Ledger) error
-	// Ledgers returns the ledgers of sources, or of all of them in order of source after a source, at most limit. Sources without one are left out.
-	Ledgers(ctx context.Context, t iot.TenantID, sources []iot.ID, after iot.ID, limit int) ([]Ledger, error)
+	// Ledgers returns the ledgers of sources, or of all if there are none, in order of source. Sources without one are left out.
+	Ledgers(ctx context.Context, t iot.TenantID, sources []iot.ID, offset, limit int) ([]Ledger, error)
 	// DropLedger removes the ledger of a source.
 	DropLedger(ctx context.Context, t iot.TenantID, source iot.ID) error
 }
@@ -87,8 +87,8 @@ func (tm *Telemetry) Ledger(ctx context.Context, p iot.Principal, source iot.ID)
 	return found[0], nil
 }
 
-// Ledgers returns the ledgers of a tenant in order of source, beginning after a source. It needs the permission to read all measurements.
-func (tm *Telemetry) Ledgers(ctx context.Context, p iot.Principal, after iot.ID, limit int) ([]Ledger, error) {
+// Ledgers returns a page of the ledgers of a tenant, in order of source. It needs the permission to read all measurements.
+func (tm *Telemetry) Ledgers(ctx context.Context, p iot.Principal, offset, limit int) ([]Ledger, error) {
 	const op = fault.Op("telemetry.Ledgers")
 	scope, _, err := tm.readable(ctx, p, access.Measurement)
 	if err != nil {
@@ -98,7 +98,7 @@ func (tm *Telemetry) Ledgers(ctx context.Context, p iot.Principal, after iot.ID,
 		return nil, fault.E(op, fault.Denied, "the ledgers of all devices are for who may read all measurements; ask for one device")
 	}
 	tm.books.flush(ctx)
-	found, err := tm.d.Store.Ledgers(ctx, p.Tenant, nil, after, limit)
+	found, err := tm.d.Store.Ledgers(ctx, p.Tenant, nil, offset, limit)
 	return found, noDocument(op, "ledger", "", err)
 }
 

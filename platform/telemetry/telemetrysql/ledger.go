@@ -69,8 +69,8 @@ func gapList(gaps []telemetry.Gap) [][3]int64 {
 }
 
 // Ledgers implements telemetry.Ledgers.
-func (s *Store) Ledgers(ctx context.Context, t iot.TenantID, sources []iot.ID, after iot.ID, limit int) ([]telemetry.Ledger, error) {
-	where, args := "tenant = ? AND source > ?", []any{string(t), int64(after)}
+func (s *Store) Ledgers(ctx context.Context, t iot.TenantID, sources []iot.ID, offset, limit int) ([]telemetry.Ledger, error) {
+	where, args := "tenant = ?", []any{string(t)}
 	if len(sources) > 0 {
 		// As many parameters as the next power of two, so that there are few statements to be prepared.
 		n := 1 << bits.Len(uint(len(sources)-1))
@@ -85,7 +85,7 @@ func (s *Store) Ledgers(ctx context.Context, t iot.TenantID, sources []iot.ID, a
 		out = append(out, l)
 		return err
 	}, `SELECT source, since, received, stored, refused, duplicate, expired, late, skewed, gap_count, arrived, newest, step, lag, gaps
-		FROM ledger WHERE `+where+` ORDER BY source LIMIT ?`, append(args, limit)...)
+		FROM ledger WHERE `+where+` ORDER BY source LIMIT ? OFFSET ?`, append(args, limit, offset)...)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func testLedgers(t *testing.T, f *fixture) {
 		Reasons: map[string]int64{"invalid": 2, "denied": 1}, Since: at(9), LastReceived: at(9), Newest: at(8), Step: 3 * time.Second, Lag: time.Second, Gaps: second.Gaps}
 	f.ledgers("one", []iot.ID{5, 6}, 0, 10, want)
 	f.ledgers("all", nil, 0, 10, want, telemetry.Ledger{Source: 7, Counts: telemetry.Counts{Received: 1}}, telemetry.Ledger{Source: 9})
-	f.ledgers("a page", nil, 5, 1, telemetry.Ledger{Source: 7, Counts: telemetry.Counts{Received: 1}})
+	f.ledgers("a page", nil, 1, 1, telemetry.Ledger{Source: 7, Counts: telemetry.Counts{Received: 1}})
 	f.ledgers("three of them", []iot.ID{9, 7, 8}, 0, 10, telemetry.Ledger{Source: 7, Counts: telemetry.Counts{Received: 1}}, telemetry.Ledger{Source: 9})
 
 	f.must(f.s.DropLedger(f.ctx, tenant, 5))
@@ -33,9 +33,9 @@ func testLedgers(t *testing.T, f *fixture) {
 	f.ledgers("a new one with the same id", []iot.ID{5}, 0, 10, telemetry.Ledger{Source: 5, Counts: telemetry.Counts{Refused: 1}})
 }
 
-func (f *fixture) ledgers(what string, sources []iot.ID, after iot.ID, limit int, want ...telemetry.Ledger) {
+func (f *fixture) ledgers(what string, sources []iot.ID, offset, limit int, want ...telemetry.Ledger) {
 	f.t.Helper()
-	got, err := f.s.Ledgers(f.ctx, tenant, sources, after, limit)
+	got, err := f.s.Ledgers(f.ctx, tenant, sources, offset, limit)
 	f.must(err)
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
 		f.t.Errorf("%s (-want +got):\n%s", what, d)
