@@ -19,6 +19,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -55,6 +56,7 @@ type parts struct {
 	operations    *devicemgmt.Operations
 	registrations *identity.Registrations
 	connectivity  *connectivity.Connectivity
+	rawlog        *rawlog.Log
 	broker        *mqtt.Server
 	realtime      *bayeux.Server
 	rest          *c8yrest.Server

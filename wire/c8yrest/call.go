@@ -27,6 +27,7 @@ type call struct {
 	query url.Values
 	mode  iot.ProcessingMode
 	began time.Time
+	sent  []byte // the body, once it was read
 	// holders are the device permissions of everybody, nil unless holdAll has read them.
 	holders []access.DevicePermission
 }
@@ -97,7 +98,8 @@ func (c *call) body() ([]byte, error) {
 	case err != nil:
 		return nil, fault.E(op, fault.Malformed, err, "the body could not be read")
 	}
-	return b.Bytes(), nil
+	c.sent = b.Bytes()
+	return c.sent, nil
 }
 
 // doc reads the body as a JSON object.

@@ -20,6 +20,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -46,6 +47,8 @@ type Deps struct {
 	Log           *slog.Logger
 	Reg           prometheus.Registerer
 	Version       string
+	// Raw keeps the bodies of what was accepted. Nil: they are not kept.
+	Raw *rawlog.Log
 	// Limit takes one request of a user who is known by now; an error refuses it. Nil: no limit.
 	Limit func(ctx context.Context, p iot.Principal) error
 }
