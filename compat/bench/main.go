@@ -1,76 +1,86 @@
-// Command bench measures the platform from outside, as its users meet it, and prints every figure beside a floor of the same run: the same
-// frames through our broker with storage switched off, or writing and syncing the same bytes. Ratios hold on a noisy machine, figures do not.
+// Command bench measures the whole platform from outside, beside its peers and in the same run: the do-it-yourself stack (Mosquitto, a forwarder,
+// InfluxDB), Mosquitto alone, and our own broker with storage switched off. Rates on a shared machine vary by half; ratios of interleaved rounds do not.
 //
-// The server runs as a process of its own, so that its CPU and memory can be read from /proc; the load comes from this process over TCP.
+//	go run ./compat/bench                                        everything: five rounds, and the table of goals
+//	go run ./compat/bench -case qos1w1 -rounds 3 -load 3s        one case, all its systems
+//	go run ./compat/bench -case qos1w1 -only isobar              one case, one system
+//	go run ./compat/bench -bin new -against old -case qos1w1     two binaries, interleaved, with ratios
+//	go run ./compat/bench -list                                  what cases and systems there are
+//
+// While tuning, build it once: go build -o bin/bench ./compat/bench. -profile FILE records the platform with perf during the load of each case.
+//
+// Every system starts anew for every case and round, with processes of its own on ports of its own and files in a folder that is removed at the end, so
+// that processor time and memory can be read from /proc. The order of systems turns around every round. The load comes from this process over TCP; a round in
+// which it needed more than 0.9 of a core is void, since it measured the generator. A peer that is not installed is left out, and said to be.
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"strings"
 	"time"
 )
+
+// options are the flags.
+type options struct {
+	bin, against   string
+	only           string
+	rounds         int
+	load, warm     time.Duration
+	conns          int
+	idle, probes   int
+	rate           float64
+	void           float64
+	profile, json  string
+	serverArgs     string
+	diy            string
+	forwarderBatch int
+	forwarderEvery time.Duration
+}
 
 func main() {
 	var o options
 	floor := flag.String("floor", "", "internal: serve as the floor on this address")
+	forward := flag.String("forward", "", "internal: forward from MQTT address, to InfluxDB address, counting on HTTP address")
+	cases := flag.String("case", "", "cases to run, with commas between them; empty: all")
+	list := flag.Bool("list", false, "list cases and systems, and end")
 	flag.StringVar(&o.bin, "bin", "bin/isobar", "the binary to measure")
-	flag.DurationVar(&o.load, "load", 5*time.Second, "time for each load")
-	flag.IntVar(&o.conns, "conns", 50, "connections that publish")
+	flag.StringVar(&o.against, "against", "", "another binary, measured in place of all peers")
+	flag.StringVar(&o.only, "only", "", "systems to run, with commas between them; empty: all of a case")
+	flag.StringVar(&o.serverArgs, "server-args", "", "more arguments of the platform, with blanks between them")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds; figures are medians")
+	flag.DurationVar(&o.load, "load", 5*time.Second, "time of each load")
+	flag.DurationVar(&o.warm, "warm", 500*time.Millisecond, "time of load before that, which does not count")
+	flag.IntVar(&o.conns, "conns", 100, "connections that publish")
 	flag.IntVar(&o.idle, "idle", 2000, "idle connections")
-	flag.IntVar(&o.probes, "probes", 200, "probes of publish-to-visible")
+	flag.IntVar(&o.probes, "probes", 300, "probes from publish to queryable")
+	flag.Float64Var(&o.rate, "rate", 40000, "messages per second of the case paced")
+	flag.Float64Var(&o.void, "void", 0.9, "a round in which the generator needs more cores is void")
+	flag.StringVar(&o.profile, "profile", "", "record the platform with perf into this file during the load")
+	flag.StringVar(&o.json, "json", "", "file for the medians and all rounds")
+	flag.StringVar(&o.diy, "diy", "line", "what devices of the do-it-yourself stack send: line (InfluxDB line protocol, passed through) or json (decoded)")
+	flag.IntVar(&o.forwarderBatch, "forwarder-batch", 5000, "messages per write of the forwarder")
+	flag.DurationVar(&o.forwarderEvery, "forwarder-every", 200*time.Millisecond, "longest time before a write of the forwarder")
 	flag.Parse()
-	if *floor != "" {
-		if err := serveFloor(*floor); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	switch {
+	case *floor != "":
+		err = serveFloor(ctx, *floor)
+	case *forward != "":
+		a := strings.Split(*forward, ",")
+		err = runForwarder(&forwarder{broker: a[0], influx: a[1], counter: a[2], batch: o.forwarderBatch, every: o.forwarderEvery, format: o.diy})
+	case *list:
+		listCases()
+	default:
+		err = o.run(ctx, *cases)
 	}
-	if err := o.run(); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
-
-type options struct {
-	bin                 string
-	load                time.Duration
-	conns, idle, probes int
-}
-
-func (o options) run() error {
-	dir, err := os.MkdirTemp("", "isobar-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	fmt.Printf("%-52s %16s %16s %9s\n", "", "isobar", "floor", "ratio")
-	for _, part := range []func(string) error{o.startTime, o.throughput, o.disk, o.visible, o.idleMemory, o.bytesPerPoint} {
-		if err := part(dir); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// line prints one figure beside its floor; what says what the floor is.
-func line(name string, value, floor float64, unit, what string) {
-	ratio := "-"
-	if floor > 0 {
-		ratio = fmt.Sprintf("%.2f", value/floor)
-	}
-	fmt.Printf("%-52s %16s %16s %9s   %s\n", name, number(value)+" "+unit, number(floor)+" "+unit, ratio, what)
-}
-
-func number(f float64) string {
-	switch {
-	case f >= 1000:
-		return fmt.Sprintf("%.0f", f)
-	case f >= 10:
-		return fmt.Sprintf("%.1f", f)
-	}
-	return fmt.Sprintf("%.3f", f)
-}
-
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,30 +1,27 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
-	"github.com/isobar-iot/isobar/engine/mqtt"
+	"github.com/isobar-iot/isobar/edge/device/loadgen"
 )
 
-const password = "Bench-123456"
-
-// process is a server that is measured.
+// process is a part of a system that is measured.
 type process struct {
-	cmd        *exec.Cmd
-	http, mqtt string
-	ready      time.Duration
+	cmd   *exec.Cmd
+	pid   int // of what is measured: not that of a tracer around it
+	ready time.Duration
 }
 
+// freePort returns a loopback address that nobody listens on now.
 func freePort() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -34,126 +31,58 @@ func freePort() string {
 	return l.Addr().String()
 }
 
-// startServer starts the platform on a data folder and waits until it is ready.
-func (o options) startServer(data string) (*process, error) {
-	p := &process{http: freePort(), mqtt: freePort()}
-	p.cmd = exec.Command(o.bin, "server", "--data", data, "--http", p.http, "--mqtt", p.mqtt, "--log-level", "warn")
-	p.cmd.Env = append(os.Environ(), "ISOBAR_ADMIN_PASSWORD="+password)
-	p.cmd.Stderr = os.Stderr
-	return p, p.start(func() bool {
-		r, err := http.Get("http://" + p.http + "/readyz")
-		if err != nil {
-			return false
-		}
-		r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
-}
+func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
-// startFloor starts this program as a broker that acknowledges without storing.
-func startFloor() (*process, error) {
-	p := &process{mqtt: freePort()}
-	p.cmd = exec.Command(os.Args[0], "-floor", p.mqtt)
-	p.cmd.Stderr = os.Stderr
-	return p, p.start(func() bool {
-		c, err := net.Dial("tcp", p.mqtt)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-}
-
-func (p *process) start(ready func() bool) error {
-	began := time.Now()
-	if err := p.cmd.Start(); err != nil {
-		return err
+// start starts a process and waits until it is ready.
+func start(cmd *exec.Cmd, ready func() bool) (*process, error) {
+	if cmd.Stderr == nil {
+		cmd.Stderr = os.Stderr
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	p := &process{cmd: cmd}
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.pid = cmd.Process.Pid
 	for !ready() {
 		if time.Since(began) > 20*time.Second {
 			p.stop()
-			return errors.New("the server did not become ready")
+			return nil, fmt.Errorf("%s did not become ready", cmd.Path)
 		}
 		time.Sleep(2 * time.Millisecond) // a poll, not a wait: the resolution of the figure
 	}
 	p.ready = time.Since(began)
-	return nil
+	return p, nil
 }
 
+// stop kills the process and what it started.
 func (p *process) stop() {
-	_ = p.cmd.Process.Kill()
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	_ = p.cmd.Wait()
 }
 
-// cpu returns the CPU time that the process has used.
-func (p *process) cpu() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
+func (p *process) cpu() time.Duration { return loadgen.CPU(p.pid) }
+func (p *process) rss() float64       { return float64(loadgen.Resident(p.pid)) }
+
+// listening says whether somebody accepts connections.
+func listening(addr string) bool {
+	c, err := net.Dial("tcp", addr)
+	if err == nil {
+		c.Close()
 	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0
-	}
-	user, _ := strconv.Atoi(f[11])
-	system, _ := strconv.Atoi(f[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return err == nil
 }
 
-// rss returns the resident memory in bytes.
-func (p *process) rss() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+// childOf returns the process that a tracer has started.
+func childOf(pid int) (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
-	kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-	return kb * 1024
-}
-
-// serveFloor is our broker with a policy that lets everybody in and acknowledges at once.
-func serveFloor(addr string) error {
-	s, err := mqtt.New(mqtt.Config{Gate: openGate{}})
-	if err != nil {
-		return err
+	f := strings.Fields(string(b))
+	if len(f) == 0 {
+		return 0, errors.New("the tracer has started nothing")
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	return s.Serve(context.Background(), l)
-}
-
-type openGate struct{}
-
-func (openGate) Connect(context.Context, *mqtt.ConnectRequest) (mqtt.Handler, error) {
-	return ackAtOnce{}, nil
-}
-
-type ackAtOnce struct{}
-
-func (ackAtOnce) Realm() string                                    { return "floor" }
-func (ackAtOnce) Publish(_ *mqtt.Message, done func(mqtt.Verdict)) { done(mqtt.Verdict{}) }
-func (ackAtOnce) Subscribe(_ string, qos byte) mqtt.Reason         { return mqtt.Reason(qos) }
-func (ackAtOnce) Subscribed(string, byte)                          {}
-func (ackAtOnce) Unsubscribed(string)                              {}
-func (ackAtOnce) Closed(mqtt.CloseReason)                          {}
-
-// startTime measures from exec to ready: with an empty folder, and with the folder of a server that was killed.
-func (o options) startTime(dir string) error {
-	began := time.Now()
-	if err := exec.Command(o.bin, "version").Run(); err != nil {
-		return fmt.Errorf("%s: %w (run make build)", o.bin, err)
-	}
-	floor := time.Since(began)
-	for _, name := range []string{"start, empty data folder", "start, after kill -9"} {
-		p, err := o.startServer(filepath.Join(dir, "data"))
-		if err != nil {
-			return err
-		}
-		p.stop()
-		line(name, millis(p.ready), millis(floor), "ms", "isobar version")
-	}
-	return nil
+	return strconv.Atoi(f[0])
 }

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"github.com/isobar-iot/isobar/edge/device/loadgen"
+)
+
+// figures are what one round of a case found for one system.
+type figures map[string]float64
+
+// names of figures. A rate and a processor time are always there together.
+const (
+	fAcked   = "acked/s"
+	fStored  = "stored/s"
+	fCPU     = "us/msg"
+	fP50     = "ack p50 ms"
+	fP99     = "ack p99 ms"
+	fVisP50  = "visible p50 ms"
+	fVisP99  = "visible p99 ms"
+	fMemory  = "KiB/connection"
+	fStart   = "start ms"
+	fLost    = "acked, not stored"
+	fLate    = "not sent in time"
+	fCores   = "generator cores"
+	fRestart = "start after kill ms"
+)
+
+// figureOrder is the order of columns.
+var figureOrder = []string{fAcked, fStored, fCPU, fP50, fP99, fVisP50, fVisP99, fMemory, fStart, fRestart, fLost, fLate, fCores}
+
+// trial is a case: what is done with which systems.
+type trial struct {
+	name, what string
+	systems    []string
+	run        func(ctx context.Context, o *options, s *system) (figures, error)
+}
+
+var trials = []trial{
+	{"qos1w1", "MQTT QoS 1, a device waits for each acknowledgement", []string{"isobar", "diy", "mosquitto", "isobar-raw"}, flood(1)},
+	{"qos1w32", "MQTT QoS 1, 32 unacknowledged messages for each connection: gateways", []string{"isobar", "diy", "isobar-raw"}, flood(32)},
+	{"paced", "MQTT QoS 1 at the rate given with -rate", []string{"isobar", "diy"}, func(ctx context.Context, o *options, s *system) (figures, error) {
+		return measure(ctx, o, s, o.rate, 32, 1)
+	}},
+	{"three", "three values in a message, 10,000 messages/s", []string{"isobar"}, func(ctx context.Context, o *options, s *system) (figures, error) {
+		s.message = threeValues
+		return measure(ctx, o, s, 10000, 32, 1)
+	}},
+	{"half", "half of the highest rate that was found a moment before, with probes from publish to REST", []string{"isobar"}, half},
+	{"light", "one message at a time: from publish to what a query returns", []string{"isobar", "diy"}, light},
+	{"fsync1", "as qos1w1, every fsync 2 ms longer", []string{"isobar-2ms"}, flood(1)},
+	{"fsync32", "as qos1w32, every fsync 2 ms longer", []string{"isobar-2ms"}, flood(32)},
+	{"http1", "HTTP, 32 connections, each POST one measurement", []string{"isobar"}, post(1)},
+	{"http100", "HTTP, 32 connections, each POST 100 measurements; rates are of measurements", []string{"isobar"}, post(100)},
+	{"idle", "connections with one QoS 1 subscription that do nothing", []string{"isobar", "isobar-raw", "mosquitto"}, idle},
+	{"start", "from exec to ready: an empty folder, and after kill -9", []string{"isobar"}, startTime},
+}
+
+// flood is a load that keeps the window full.
+func flood(window int) func(context.Context, *options, *system) (figures, error) {
+	return func(ctx context.Context, o *options, s *system) (figures, error) {
+		return measure(ctx, o, s, 0, window, 1)
+	}
+}
+
+// measure warms up, loads and waits until the store has everything.
+func measure(ctx context.Context, o *options, s *system, rate float64, window, burst int) (figures, error) {
+	ses, err := loadgen.Open(loadgen.Load{Addr: s.mqtt, Login: s.login, Conns: o.conns, Message: s.message, Window: window, Burst: burst})
+	if err != nil {
+		return nil, err
+	}
+	defer ses.Close()
+	warm, err := ses.Run(ctx, rate, o.warm)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.settle(warm.Acked); err != nil {
+		return nil, err
+	}
+	base, err := s.count()
+	if err != nil {
+		return nil, err
+	}
+	profiled := o.record(s)
+	cpu, began := s.cpu(), time.Now()
+	r, err := ses.Run(ctx, rate, o.load)
+	if err != nil {
+		return nil, err
+	}
+	stored := r.Took
+	if s.written != nil {
+		if err := s.settle(warm.Acked + r.Acked); err != nil {
+			return nil, err
+		}
+		stored = time.Since(began)
+	}
+	used := s.cpu() - cpu
+	profiled()
+	f := figures{fAcked: r.PerSecond(), fP50: millis(r.Ack.Quantile(0.5)), fP99: millis(r.Ack.Quantile(0.99)), fCores: r.Cores, fLate: float64(r.Late)}
+	n := r.Acked
+	if s.stored != nil {
+		have, err := s.count()
+		if err != nil {
+			return nil, err
+		}
+		n = have - base
+		f[fStored], f[fLost] = float64(n)/stored.Seconds(), float64(r.Acked-n)
+	}
+	f[fCPU] = float64(used.Microseconds()) / float64(max(n, 1))
+	return f, nil
+}
+
+// settle waits until the store has taken n messages, or takes no more.
+func (s *system) settle(n int) error {
+	if s.written == nil {
+		return nil
+	}
+	last, since := -1, time.Now()
+	for {
+		have, err := s.written()
+		if err != nil || have >= n {
+			return err
+		}
+		if have != last {
+			last, since = have, time.Now()
+		}
+		if time.Since(since) > 10*time.Second {
+			return nil // what is missing is reported as lost
+		}
+		time.Sleep(5 * time.Millisecond) // a poll
+	}
+}
+
+func (s *system) count() (int, error) {
+	if s.stored == nil {
+		return 0, nil
+	}
+	return s.stored()
+}
+
+const probeClient = "bench-probe"
+
+// light measures from the start of a publish until a query returns what was published.
+func light(ctx context.Context, o *options, s *system) (figures, error) {
+	h, err := s.visible(ctx, o.probes)
+	if err != nil {
+		return nil, err
+	}
+	return figures{fVisP50: millis(h.Quantile(0.5)), fVisP99: millis(h.Quantile(0.99))}, nil
+}
+
+func (s *system) visible(ctx context.Context, probes int) (*loadgen.Histogram, error) {
+	login := s.login
+	login.ClientID = probeClient
+	c, err := loadgen.Dial(s.mqtt, login)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	topic, payload, _, _ := s.probe(1 << 20) // makes the device
+	if err := c.Publish(topic, payload); err != nil {
+		return nil, err
+	}
+	q, err := loadgen.DialHTTP(s.query)
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	var h loadgen.Histogram
+	for n := range probes {
+		topic, payload, request, found := s.probe(n)
+		at := time.Now()
+		if err := c.Send(topic, payload); err != nil {
+			return nil, err
+		}
+		for {
+			status, body, err := q.Do(request)
+			if err != nil {
+				return nil, err
+			}
+			if found(status, body) {
+				break
+			}
+			if time.Since(at) > 30*time.Second {
+				return nil, fmt.Errorf("probe %d was not found within 30 s; last answer %d: %.200s", n, status, body)
+			}
+		}
+		h.Add(time.Since(at))
+		if err := c.Acknowledged(); err != nil {
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return &h, nil
+}
+
+// half finds the highest rate of devices that wait for each acknowledgement, and then offers half of it whether or not it is acknowledged in time.
+func half(ctx context.Context, o *options, s *system) (figures, error) {
+	ses, err := loadgen.Open(loadgen.Load{Addr: s.mqtt, Login: s.login, Conns: o.conns, Message: s.message, Window: 1})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ses.Run(ctx, 0, o.warm); err != nil {
+		return nil, err
+	}
+	top, err := ses.Run(ctx, 0, o.load/2)
+	ses.Close()
+	if err != nil {
+		return nil, err
+	}
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		h   *loadgen.Histogram
+		err error
+	}
+	probed := make(chan answer, 1)
+	go func() {
+		h, err := s.visible(running, 1<<19)
+		probed <- answer{h, err}
+	}()
+	f, err := measure(ctx, o, s, top.PerSecond()/2, 32, 1)
+	cancel()
+	a := <-probed
+	if err != nil || a.err != nil {
+		return nil, fmt.Errorf("half: %w", first(err, a.err))
+	}
+	delete(f, fLost) // the probes are among what is counted
+	f[fVisP50], f[fVisP99] = millis(a.h.Quantile(0.5)), millis(a.h.Quantile(0.99))
+	return f, nil
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// post is HTTP load with n measurements in each request, every connection for a device of its own.
+func post(n int) func(context.Context, *options, *system) (figures, error) {
+	return func(ctx context.Context, o *options, s *system) (figures, error) {
+		const conns = 32
+		var requests [conns][]byte
+		for i := range requests {
+			id, err := s.device(i)
+			if err != nil {
+				return nil, err
+			}
+			requests[i] = measurementRequest(s.http, id, n)
+		}
+		l := loadgen.HTTPLoad{Addr: s.http, Conns: conns, Request: func(i int) []byte { return requests[i] }, Duration: o.warm}
+		if _, err := loadgen.RunHTTP(ctx, l); err != nil {
+			return nil, err
+		}
+		profiled := o.record(s)
+		cpu := s.cpu()
+		l.Duration = o.load
+		r, err := loadgen.RunHTTP(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		used := s.cpu() - cpu
+		profiled()
+		return figures{fAcked: r.PerSecond() * float64(n), fCPU: float64(used.Microseconds()) / float64(max(r.Acked*n, 1)),
+			fP50: millis(r.Ack.Quantile(0.5)), fP99: millis(r.Ack.Quantile(0.99)), fCores: r.Cores}, nil
+	}
+}
+
+// device creates a device over REST.
+func (s *system) device(n int) (id string, err error) {
+	c, err := loadgen.DialHTTP(s.http)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	status, body, err := c.Do(loadgen.Request("POST", s.http, "/inventory/managedObjects", fmt.Appendf(nil, `{"name":"bench %d","c8y_IsDevice":{}}`, n),
+		"Authorization", basicAuth, "Accept", "application/json", "Content-Type", "application/json"))
+	if err != nil {
+		return "", err
+	}
+	var v struct{ ID string }
+	if err := json.Unmarshal(body, &v); err != nil || status != http.StatusCreated {
+		return "", fmt.Errorf("create a device: answered with %d: %.300s", status, body)
+	}
+	return v.ID, nil
+}
+
+func measurementRequest(addr, source string, n int) []byte {
+	var b []byte
+	for i := range n {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, `{"source":{"id":"%s"},"time":"2026-01-02T03:%02d:%02d.%03dZ","type":"c8y_Temperature","c8y_Temperature":{"T":{"value":%d.%d,"unit":"C"}}}`,
+			source, i/60%60, i%60, i, 20+i%10, i%7)
+	}
+	kind := "measurement"
+	if n > 1 {
+		b = append(append([]byte(`{"measurements":[`), b...), "]}"...)
+		kind = "measurementCollection"
+	}
+	return loadgen.Request("POST", addr, "/measurement/measurements", b, "Authorization", basicAuth, "Accept", "application/json",
+		"Content-Type", "application/vnd.com.nsn.cumulocity."+kind+"+json")
+}
+
+// idle measures the resident memory of connections that wait.
+func idle(_ context.Context, o *options, s *system) (figures, error) {
+	before := s.procs[0].rss()
+	for i := range o.idle {
+		login := s.login
+		login.ClientID = fmt.Sprint("idle-", i)
+		c, err := loadgen.Dial(s.mqtt, login)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		if err := c.Subscribe("s/ds"); err != nil {
+			return nil, err
+		}
+	}
+	return figures{fMemory: (s.procs[0].rss() - before) / 1024 / float64(o.idle)}, nil
+}
+
+// startTime is the time that the start took, and that of a second one after a kill.
+func startTime(_ context.Context, _ *options, s *system) (figures, error) {
+	p := s.procs[0]
+	f := figures{fStart: millis(p.ready)}
+	p.stop()
+	again := exec.Command(p.cmd.Args[0], p.cmd.Args[1:]...)
+	again.Env = p.cmd.Env
+	q, err := start(again, func() bool {
+		status, _, err := s.get("/readyz")
+		return err == nil && status == http.StatusOK
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.procs[0] = q
+	f[fRestart] = millis(q.ready)
+	return f, nil
+}
+
+// record starts a profile of the first process of a system, and returns what ends it.
+func (o *options) record(s *system) (end func()) {
+	if o.profile == "" {
+		return func() {}
+	}
+	cmd := exec.Command("perf", "record", "-q", "-F", "499", "-g", "-o", o.profile, "-p", strconv.Itoa(s.procs[0].pid))
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: no profile:", err)
+		return func() {}
+	}
+	return func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	}
+}
