@@ -149,14 +149,15 @@ const probeClient = "bench-probe"
 
 // light measures from the start of a publish until a query returns what was published.
 func light(ctx context.Context, o *options, s *system) (figures, error) {
-	h, err := s.visible(ctx, o.probes)
+	h, err := s.visible(ctx, o.probes, 0)
 	if err != nil {
 		return nil, err
 	}
 	return figures{fVisP50: millis(h.Quantile(0.5)), fVisP99: millis(h.Quantile(0.99))}, nil
 }
 
-func (s *system) visible(ctx context.Context, probes int) (*loadgen.Histogram, error) {
+// visible probes with a pause after each.
+func (s *system) visible(ctx context.Context, probes int, pause time.Duration) (*loadgen.Histogram, error) {
 	login := s.login
 	login.ClientID = probeClient
 	c, err := loadgen.Dial(s.mqtt, login)
@@ -167,6 +168,11 @@ func (s *system) visible(ctx context.Context, probes int) (*loadgen.Histogram, e
 	topic, payload, _, _ := s.probe(1 << 20) // makes the device
 	if err := c.Publish(topic, payload); err != nil {
 		return nil, err
+	}
+	if s.probing != nil {
+		if err := s.probing(); err != nil {
+			return nil, err
+		}
 	}
 	q, err := loadgen.DialHTTP(s.query)
 	if err != nil {
@@ -196,8 +202,10 @@ func (s *system) visible(ctx context.Context, probes int) (*loadgen.Histogram, e
 		if err := c.Acknowledged(); err != nil {
 			return nil, err
 		}
-		if ctx.Err() != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return &h, nil
+		case <-time.After(pause):
 		}
 	}
 	return &h, nil
@@ -225,7 +233,7 @@ func half(ctx context.Context, o *options, s *system) (figures, error) {
 	}
 	probed := make(chan answer, 1)
 	go func() {
-		h, err := s.visible(running, 1<<19)
+		h, err := s.visible(running, 1<<19, 20*time.Millisecond)
 		probed <- answer{h, err}
 	}()
 	f, err := measure(ctx, o, s, top.PerSecond()/2, 32, 1)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -65,7 +64,8 @@ func startIsobar(o *options, bin, dir string, delay time.Duration) (*system, err
 	if err == nil && delay > 0 {
 		s.procs[0].pid, err = childOf(s.procs[0].pid)
 	}
-	s.query, s.probe, s.stored = s.http, s.ourProbe, s.ourCount
+	s.query, s.stored = s.http, s.ourCount
+	s.probeIsobar()
 	return s, err
 }
 
@@ -93,25 +93,28 @@ func (s *system) ourCount() (int, error) {
 	return *v.Statistics.TotalElements, nil
 }
 
-// ourProbe publishes a series of its own, so that the query finds it or nothing.
-func (s *system) ourProbe(n int) (topic, payload string, request []byte, found func(int, []byte) bool) {
-	fragment := fmt.Sprint("probe", n)
-	path := "/measurement/measurements?pageSize=1&revert=true&dateFrom=1970-01-01&valueFragmentType=" + fragment + "&source=" + strconv.Itoa(s.probeSource())
-	return "s/us", "200," + fragment + ",x,1", loadgen.Request("GET", s.http, path, nil, "Authorization", basicAuth, "Accept", "application/json"),
-		func(status int, body []byte) bool {
-			return status == http.StatusOK && strings.Contains(string(body), `"`+fragment+`"`)
+// probeIsobar publishes values that grow, and asks for the newest one of the device.
+func (s *system) probeIsobar() {
+	source := "0"
+	s.probing = func() error {
+		status, body, err := s.get("/identity/externalIds/c8y_Serial/" + probeClient)
+		if err != nil {
+			return err
 		}
-}
-
-// probeSource returns the device that publishes probes: the one with the highest number, since it connected last.
-func (s *system) probeSource() int {
-	_, body, err := s.get("/identity/externalIds/c8y_Serial/" + probeClient)
-	var v struct{ ManagedObject struct{ ID string } }
-	if err != nil || json.Unmarshal(body, &v) != nil {
-		return 0
+		var v struct{ ManagedObject struct{ ID string } }
+		if err := json.Unmarshal(body, &v); err != nil || v.ManagedObject.ID == "" {
+			return fmt.Errorf("find the device of the probes: answered with %d: %.300s", status, body)
+		}
+		source = v.ManagedObject.ID
+		return nil
 	}
-	id, _ := strconv.Atoi(v.ManagedObject.ID)
-	return id
+	s.probe = func(n int) (topic, payload string, request []byte, found func(int, []byte) bool) {
+		path := "/measurement/measurements?pageSize=1&revert=true&dateFrom=1970-01-01&valueFragmentType=bench_Probe&source=" + source
+		return "s/us", fmt.Sprint("200,bench_Probe,x,", n), loadgen.Request("GET", s.http, path, nil, "Authorization", basicAuth, "Accept", "application/json"),
+			func(status int, body []byte) bool {
+				return status == http.StatusOK && strings.Contains(string(body), fmt.Sprintf(`"value":%d}`, n))
+			}
+	}
 }
 
 // serveFloor is our broker with a policy that lets everybody in and acknowledges at once.

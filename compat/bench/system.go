@@ -29,6 +29,8 @@ type system struct {
 	// probe prepares the nth message of one series and a request that says whether it can be queried.
 	probe func(n int) (topic, payload string, request []byte, found func(status int, body []byte) bool)
 	query string // address for requests of probe
+	// probing is called once when the first probe is acknowledged. May be nil.
+	probing func() error
 }
 
 func (s *system) stop() {
