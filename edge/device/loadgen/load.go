@@ -3,10 +3,7 @@ package loadgen
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -51,6 +48,7 @@ type loader struct {
 	sent  int
 	acked atomic.Int64
 	late  int
+	wire  // what a driver needs
 }
 
 // Open connects all, one after the other. Close must be called.
@@ -58,22 +56,17 @@ func Open(l Load) (*Session, error) {
 	if l.Window < 1 || l.Window > ringSize {
 		return nil, fmt.Errorf("a window of %d is not between 1 and %d", l.Window, ringSize)
 	}
+	if l.Conns < 1 {
+		return nil, fmt.Errorf("a load needs at least one connection")
+	}
 	s := &Session{load: l}
 	for i := range l.Conns {
-		login := l.Login
-		login.ClientID = fmt.Sprintf("%s%04d", l.Login.ClientID, i)
-		c, err := Dial(l.Addr, login)
+		c, err := l.open(i)
 		if err != nil {
 			s.Close()
 			return nil, err
 		}
-		r, err := newRing(i, l.Message)
-		if err != nil {
-			c.Close()
-			s.Close()
-			return nil, err
-		}
-		s.conns = append(s.conns, &loader{Conn: c, ring: r, buf: make([]byte, 0, 4*ringSize)})
+		s.conns = append(s.conns, c)
 	}
 	return s, nil
 }
@@ -85,103 +78,44 @@ func (s *Session) Close() {
 	}
 }
 
+func (l *Load) open(i int) (*loader, error) {
+	r, err := newRing(i, l.Message)
+	if err != nil {
+		return nil, err
+	}
+	login := l.Login
+	login.ClientID = fmt.Sprintf("%s%04d", l.Login.ClientID, i)
+	conn, err := Dial(l.Addr, login)
+	if err != nil {
+		return nil, err
+	}
+	c := &loader{Conn: conn, ring: r, buf: make([]byte, 0, 4*ringSize)}
+	if err := c.attach(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
 // Run sends for a duration and waits for the acknowledgements; rate zero is as fast as the window allows. The end of ctx ends it early, without an error.
 func (s *Session) Run(ctx context.Context, rate float64, d time.Duration) (*Result, error) {
-	clock := time.Now()
-	var last atomic.Int64
-	var wg sync.WaitGroup
-	errs := make([]error, len(s.conns))
-	before := Usage()
-	stop := make(chan struct{})
-	for i, c := range s.conns {
+	for _, c := range s.conns {
 		c.hist, c.sent, c.late = Histogram{}, 0, 0
 		c.acked.Store(0)
-		_ = c.SetDeadline(clock.Add(d + drainTimeout))
-		wg.Go(func() {
-			if rate > 0 {
-				errs[i] = c.count(clock, stop)
-			} else {
-				errs[i] = c.flood(ctx, clock, s.load.Window, d)
-			}
-			storeMax(&last, int64(time.Since(clock)))
-		})
 	}
-	var paceErr error
-	if rate > 0 {
-		paceErr = s.pace(ctx, clock, rate, d)
-		s.settle(clock.Add(d + drainTimeout))
-		close(stop)
-		for _, c := range s.conns {
-			_ = c.SetReadDeadline(time.Now()) // wakes the readers, which see that it is over
-		}
-	}
-	wg.Wait()
-	used := Usage() - before
-	r := &Result{Took: time.Duration(last.Load())}
+	before, clock := Usage(), time.Now()
+	last, err := s.drive(ctx, clock, rate, d)
+	r := &Result{Took: last, Cores: (Usage() - before).Seconds() / max(time.Since(clock).Seconds(), 1e-9)}
 	for _, c := range s.conns {
 		r.Sent, r.Acked, r.Late = r.Sent+c.sent, r.Acked+int(c.acked.Load()), r.Late+c.late
 		r.Ack.Merge(&c.hist)
 	}
-	r.Cores = used.Seconds() / max(time.Since(clock).Seconds(), 1e-9)
-	return r, errors.Join(append(errs, paceErr)...)
+	return r, err
 }
 
-func storeMax(a *atomic.Int64, v int64) {
-	for {
-		old := a.Load()
-		if v <= old || a.CompareAndSwap(old, v) {
-			return
-		}
-	}
-}
-
-// flood keeps the window full until the duration is over.
-func (c *loader) flood(ctx context.Context, clock time.Time, window int, d time.Duration) error {
-	if err := c.send(window, clock, time.Now()); err != nil {
-		return err
-	}
-	for {
-		n, err := c.acks(clock)
-		if err != nil {
-			return err
-		}
-		if time.Since(clock) < d && ctx.Err() == nil {
-			err = c.send(n, clock, time.Now())
-		} else if int(c.acked.Load()) >= c.sent {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// send writes n messages, whose time starts now.
-func (c *loader) send(n int, clock, now time.Time) error {
-	for n > 0 {
-		b := c.ring.take(n, max(now.Sub(clock), 1), now.UnixNano())
-		if _, err := c.Write(b); err != nil {
-			return err
-		}
-		n -= len(b) / c.ring.size
-		c.sent += len(b) / c.ring.size
-	}
-	return nil
-}
-
-// acks waits for data and returns how many acknowledgements were in it. It skips all other packets.
-func (c *loader) acks(clock time.Time) (int, error) {
-	if n := c.r.Buffered(); n > 0 { // left over from connecting
-		b, _ := c.r.Peek(n)
-		c.buf = append(c.buf, b...)
-		_, _ = c.r.Discard(n)
-	}
-	n, err := c.Read(c.buf[len(c.buf):cap(c.buf)])
-	if err != nil {
-		return 0, err
-	}
-	c.buf = c.buf[:len(c.buf)+n]
-	now, found, b := time.Since(clock), 0, c.buf
+// understand counts the acknowledgements in what was read, and skips other packets.
+func (c *loader) understand(clock time.Time) (found int, err error) {
+	now, b := time.Since(clock), c.buf
 	for len(b) >= 2 {
 		end := 2 + int(b[1])
 		if b[1] >= 0x80 {
@@ -205,68 +139,36 @@ func (c *loader) acks(clock time.Time) (int, error) {
 	return found, nil
 }
 
-// count counts acknowledgements until stop is closed.
-func (c *loader) count(clock time.Time, stop chan struct{}) error {
-	for {
-		_, err := c.acks(clock)
-		if err == nil {
+// pacer says when how many messages are due at a rate. What was not sent in time is made up for at once.
+type pacer struct {
+	rate  float64
+	burst int
+	total int
+	turn  int
+}
+
+// due sends what is due to the connections in turn. The time of a message starts now, so that a write that blocks counts.
+func (p *pacer) due(s *Session, now, d time.Duration, send func(c *loader, n int) error) error {
+	due := int(p.rate * min(now, d).Seconds())
+	for ; p.total+p.burst <= due; p.total += p.burst {
+		c := s.conns[p.turn]
+		p.turn = (p.turn + 1) % len(s.conns)
+		if c.sent-int(c.acked.Load())+p.burst > s.load.Window {
+			c.late += p.burst
 			continue
 		}
-		select {
-		case <-stop:
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
-				return nil
-			}
-		default:
+		if err := send(c, p.burst); err != nil {
+			return err
 		}
-		return err
 	}
+	return nil
 }
 
-// pace sends to all connections in turn so that the rate holds. A delay of this goroutine is made up for at once; the time of a message starts when it is
-// due to be written, so that a write that blocks counts.
-func (s *Session) pace(ctx context.Context, clock time.Time, rate float64, d time.Duration) error {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	total, turn, burst := 0, 0, max(s.load.Burst, 1)
-	for {
-		now := time.Since(clock)
-		due := int(rate * min(now, d).Seconds())
-		for ; total+burst <= due; total += burst {
-			c := s.conns[turn]
-			turn = (turn + 1) % len(s.conns)
-			if c.sent-int(c.acked.Load())+burst > s.load.Window {
-				c.late += burst
-				continue
-			}
-			if err := c.send(burst, clock, clock.Add(now)); err != nil {
-				return err
-			}
-		}
-		if now >= d {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+// missing says what was not acknowledged in time.
+func (s *Session) missing() error {
+	open := 0
+	for _, c := range s.conns {
+		open += c.sent - int(c.acked.Load())
 	}
-}
-
-// settle waits until everything is acknowledged.
-func (s *Session) settle(until time.Time) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for time.Now().Before(until) {
-		open := 0
-		for _, c := range s.conns {
-			open += c.sent - int(c.acked.Load())
-		}
-		if open == 0 {
-			return
-		}
-		<-tick.C
-	}
+	return fmt.Errorf("%d messages were not acknowledged within %s", open, drainTimeout)
 }
