@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/isobar-iot/isobar/edge/device/loadgen"
@@ -259,16 +258,11 @@ func first(errs ...error) error {
 // post is HTTP load with n measurements in each request, every connection for a device of its own.
 func post(n int) func(context.Context, *options, *system) (figures, error) {
 	return func(ctx context.Context, o *options, s *system) (figures, error) {
-		const conns = 32
-		var requests [conns][]byte
-		for i := range requests {
-			id, err := s.device(i)
-			if err != nil {
-				return nil, err
-			}
-			requests[i] = measurementRequest(s.http, id, n)
+		l, err := s.server.Posts(32, n)
+		if err != nil {
+			return nil, err
 		}
-		l := loadgen.HTTPLoad{Addr: s.http, Conns: conns, Request: func(i int) []byte { return requests[i] }, Duration: o.warm}
+		l.Duration = o.warm
 		if _, err := loadgen.RunHTTP(ctx, l); err != nil {
 			return nil, err
 		}
@@ -286,77 +280,22 @@ func post(n int) func(context.Context, *options, *system) (figures, error) {
 	}
 }
 
-// device creates a device over REST.
-func (s *system) device(n int) (id string, err error) {
-	c, err := loadgen.DialHTTP(s.http)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	status, body, err := c.Do(loadgen.Request("POST", s.http, "/inventory/managedObjects", fmt.Appendf(nil, `{"name":"bench %d","c8y_IsDevice":{}}`, n),
-		"Authorization", basicAuth, "Accept", "application/json", "Content-Type", "application/json"))
-	if err != nil {
-		return "", err
-	}
-	var v struct{ ID string }
-	if err := json.Unmarshal(body, &v); err != nil || status != http.StatusCreated {
-		return "", fmt.Errorf("create a device: answered with %d: %.300s", status, body)
-	}
-	return v.ID, nil
-}
-
-func measurementRequest(addr, source string, n int) []byte {
-	var b []byte
-	for i := range n {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = fmt.Appendf(b, `{"source":{"id":"%s"},"time":"2026-01-02T03:%02d:%02d.%03dZ","type":"c8y_Temperature","c8y_Temperature":{"T":{"value":%d.%d,"unit":"C"}}}`,
-			source, i/60%60, i%60, i, 20+i%10, i%7)
-	}
-	kind := "measurement"
-	if n > 1 {
-		b = append(append([]byte(`{"measurements":[`), b...), "]}"...)
-		kind = "measurementCollection"
-	}
-	return loadgen.Request("POST", addr, "/measurement/measurements", b, "Authorization", basicAuth, "Accept", "application/json",
-		"Content-Type", "application/vnd.com.nsn.cumulocity."+kind+"+json")
-}
-
 // idle measures the resident memory of connections that wait.
 func idle(_ context.Context, o *options, s *system) (figures, error) {
-	before := s.procs[0].rss()
-	for i := range o.idle {
-		login := s.login
-		login.ClientID = fmt.Sprint("idle-", i)
-		c, err := loadgen.Dial(s.mqtt, login)
-		if err != nil {
-			return nil, err
-		}
-		defer c.Close()
-		if err := c.Subscribe("s/ds"); err != nil {
-			return nil, err
-		}
-	}
-	return figures{fMemory: (s.procs[0].rss() - before) / 1024 / float64(o.idle)}, nil
+	each, err := loadgen.Idle(s.procs[0], s.mqtt, s.login, o.idle)
+	return figures{fMemory: each / 1024}, err
 }
 
 // startTime is the time that the start took, and that of a second one after a kill.
-func startTime(_ context.Context, _ *options, s *system) (figures, error) {
-	p := s.procs[0]
-	f := figures{fStart: millis(p.ready)}
-	p.stop()
-	again := exec.Command(p.cmd.Args[0], p.cmd.Args[1:]...)
-	again.Env = p.cmd.Env
-	q, err := start(again, func() bool {
-		status, _, err := s.get("/readyz")
-		return err == nil && status == http.StatusOK
-	})
+func startTime(_ context.Context, o *options, s *system) (figures, error) {
+	f := figures{fStart: millis(s.server.Ready)}
+	s.server.Stop()
+	again, err := loadgen.StartServer(loadgen.ServerOptions{Bin: s.server.Cmd.Path, Data: s.data, Args: strings.Fields(o.serverArgs)})
 	if err != nil {
 		return nil, err
 	}
-	s.procs[0] = q
-	f[fRestart] = millis(q.ready)
+	s.procs[0] = again.Process
+	f[fRestart] = millis(again.Ready)
 	return f, nil
 }
 
@@ -365,7 +304,7 @@ func (o *options) record(s *system) (end func()) {
 	if o.profile == "" {
 		return func() {}
 	}
-	cmd := exec.Command("perf", "record", "-q", "-F", "499", "-g", "-o", o.profile, "-p", strconv.Itoa(s.procs[0].pid))
+	cmd := exec.Command("perf", "record", "-q", "-F", "499", "-g", "-o", o.profile, "-p", strconv.Itoa(s.procs[0].PID))
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: no profile:", err)
 		return func() {}

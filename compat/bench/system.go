@@ -17,9 +17,10 @@ var errAbsent = errors.New("is not installed: run tools/prerequisites.sh bench")
 
 // system is something that devices can publish to. Parts that a system does not have are nil.
 type system struct {
-	procs   []*process
+	procs   []*loadgen.Process
 	mqtt    string
-	http    string
+	server  *loadgen.Server // the platform; nil for others
+	data    string          // folder of the platform
 	login   loadgen.Login
 	message loadgen.Message
 	// written returns how many messages the store has taken since the start; it is cheap. Nil: all that were acknowledged.
@@ -35,21 +36,21 @@ type system struct {
 
 func (s *system) stop() {
 	for _, p := range slices.Backward(s.procs) {
-		p.stop()
+		p.Stop()
 	}
 }
 
 func (s *system) cpu() time.Duration {
 	var d time.Duration
 	for _, p := range s.procs {
-		d += p.cpu()
+		d += p.CPU()
 	}
 	return d
 }
 
 // add takes in a process, or stops the system if it did not start.
 func (s *system) add(cmd *exec.Cmd, ready func() bool) error {
-	p, err := start(cmd, ready)
+	p, err := loadgen.Start(cmd, ready)
 	if err != nil {
 		s.stop()
 		return err
@@ -92,7 +93,7 @@ func installed(name string) (string, error) {
 
 // startFloor starts this program as a broker that acknowledges without storing.
 func startFloor(o *options) (*system, error) {
-	s := &system{mqtt: freePort(), login: ourLogin, message: ourMessage}
+	s := &system{mqtt: freePort(), login: loadgen.Login{ClientID: "bench-", User: "main/admin", Password: "any"}, message: loadgen.SmartREST}
 	return s, s.add(exec.Command(os.Args[0], "-floor", s.mqtt), func() bool { return listening(s.mqtt) })
 }
 
