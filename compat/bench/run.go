@@ -199,6 +199,9 @@ func number(f float64, ok bool) string {
 	case f >= 10:
 		return fmt.Sprintf("%.1f", f)
 	}
+	if f != 0 && f < 0.1 {
+		return fmt.Sprintf("%.4f", f)
+	}
 	return fmt.Sprintf("%.2f", f)
 }
 
