@@ -50,8 +50,11 @@ lint: ui/node_modules/.installed ## check format and common mistakes
 check: lint ## lint more deeply: staticcheck (takes minutes the first time)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-bench: build ## measure, each figure beside a floor of the same run
-	go run ./compat/bench
+bench: build ## measure this machine, then the platform beside its peers (BENCH='-rounds 1 -load 1s' for a glance)
+	tools/prerequisites.sh bench
+	./bin/isobar bench
+	go build -o bin/bench ./compat/bench
+	./bin/bench $(BENCH)
 
 FUZZTIME ?= 1m
 fuzz: ## run every fuzz target for FUZZTIME

@@ -120,7 +120,7 @@ type benchLoad struct {
 	PerSecond      float64 `json:"perSecond"` // messages or measurements that were acknowledged, which is when they are on disk
 	P50Ms          float64 `json:"ackP50Ms"`
 	P99Ms          float64 `json:"ackP99Ms"`
-	CPUMicros      float64 `json:"serverCpuMicros"` // for each message or measurement; zero: not known
+	CPUMicros      float64 `json:"serverCPUMicros"` // for each message or measurement; zero: not known
 	GeneratorCores float64 `json:"generatorCores"`  // what the load itself took from the machine
 }
 

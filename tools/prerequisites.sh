@@ -1,11 +1,18 @@
 #!/bin/sh
 # Installs the Debian packages that the tests need: PostgreSQL, the Mosquitto clients, Chromium, OpenLDAP. Does nothing if they are there.
+# With the argument "bench" those that `make bench` compares with or needs: Mosquitto, InfluxDB, strace.
 set -eu
 missing=
-[ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || missing="$missing postgresql"
-command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
-command -v chromium >/dev/null || missing="$missing chromium"
-[ -x /usr/sbin/slapd ] || missing="$missing slapd"
+if [ "${1:-}" = bench ]; then
+	[ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+	command -v influxd >/dev/null || missing="$missing influxdb"
+	command -v strace >/dev/null || missing="$missing strace"
+else
+	[ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || missing="$missing postgresql"
+	command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
+	command -v chromium >/dev/null || missing="$missing chromium"
+	[ -x /usr/sbin/slapd ] || missing="$missing slapd"
+fi
 [ -n "$missing" ] || exit 0
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo

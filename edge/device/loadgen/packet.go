@@ -41,7 +41,7 @@ func Dial(addr string, l Login) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: nc, r: bufio.NewReaderSize(nc, 512)}
+	c := &Conn{Conn: nc, r: newReader(nc)}
 	_ = nc.SetDeadline(time.Now().Add(connectTimeout))
 	if err := c.connect(l); err != nil {
 		nc.Close()
@@ -49,6 +49,8 @@ func Dial(addr string, l Login) (*Conn, error) {
 	}
 	return c, nc.SetDeadline(time.Time{})
 }
+
+func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReaderSize(nc, 512) }
 
 func (c *Conn) connect(l Login) error {
 	var flags byte
@@ -114,6 +116,10 @@ func (c *Conn) Acknowledged() error {
 // Messages reads messages until the connection ends. Their parts are valid until take returns; id is zero for QoS 0.
 func (c *Conn) Messages(take func(topic, payload []byte, id uint16)) error {
 	c.r = bufio.NewReaderSize(io.MultiReader(io.LimitReader(c.r, int64(c.r.Buffered())), c.Conn), 256<<10)
+	return c.messages(take)
+}
+
+func (c *Conn) messages(take func(topic, payload []byte, id uint16)) error {
 	var buf []byte
 	for {
 		kind, body, err := c.readFrame(buf)
