@@ -121,7 +121,7 @@ func (c *HTTPConn) read(n int) error {
 type HTTPLoad struct {
 	Addr     string
 	Conns    int
-	Request  func(conn int) []byte
+	Request  func(conn int) (next func() []byte) // called for each connection; what it returns, for each request of it
 	Duration time.Duration
 }
 
@@ -144,9 +144,9 @@ func RunHTTP(ctx context.Context, l HTTPLoad) (*Result, error) {
 	for i, c := range conns {
 		wg.Go(func() {
 			var h Histogram
-			request := l.Request(i)
+			next := l.Request(i)
 			for at := time.Now(); errs[i] == nil && at.Sub(clock) < l.Duration && ctx.Err() == nil; {
-				status, body, err := c.Do(request)
+				status, body, err := c.Do(next())
 				if err == nil && status/100 != 2 {
 					err = fmt.Errorf("answered with %d: %.300s", status, body)
 				}

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -256,12 +257,46 @@ func TestHTTPReadsBodiesOfBothForms(t *testing.T) {
 			t.Fatalf("%d, %d bytes, %v", status, len(body), err)
 		}
 	}
-	r, err := RunHTTP(context.Background(), HTTPLoad{Addr: addr, Conns: 2, Duration: 30 * time.Millisecond, Request: func(int) []byte { return Request("GET", addr, "/x", nil) }})
+	r, err := RunHTTP(context.Background(), HTTPLoad{Addr: addr, Conns: 2, Duration: 30 * time.Millisecond, Request: again(Request("GET", addr, "/x", nil))})
 	if err != nil || r.Acked == 0 || r.PerSecond() <= 0 {
 		t.Errorf("%+v %v", r, err)
 	}
-	_, err = RunHTTP(context.Background(), HTTPLoad{Addr: addr, Conns: 1, Duration: time.Second, Request: func(int) []byte { return Request("GET", addr, "/fail", nil) }})
+	_, err = RunHTTP(context.Background(), HTTPLoad{Addr: addr, Conns: 1, Duration: time.Second, Request: again(Request("GET", addr, "/fail", nil))})
 	if err == nil || !strings.Contains(err.Error(), "429: no more") {
 		t.Errorf("%v", err)
+	}
+}
+
+func again(b []byte) func(int) func() []byte {
+	return func(int) func() []byte { return func() []byte { return b } }
+}
+
+func TestNoDeviceHasTwoMeasurementsAtOneTime(t *testing.T) {
+	s := &Server{HTTP: "h:1"}
+	ids := []string{"10", "11", "12", "13", "14", "15", "16", "17", "18", "19"}
+	template := s.measurements(ids, 100)
+	timed(template, 100)() // a template serves several runs
+	next := timed(template, 100)
+	seen := map[string]bool{}
+	for range 50 {
+		request := string(next())
+		if _, body, _ := strings.Cut(request, "\r\n\r\n"); !json.Valid([]byte(body)) {
+			t.Fatal(body)
+		}
+		for _, m := range strings.Split(request, `{"source":{"id":"`)[1:] {
+			id, rest, _ := strings.Cut(m, `"},"time":"`)
+			at, err := time.Parse(time.RFC3339Nano, rest[:len(timeFormat)])
+			if err != nil || time.Since(at).Abs() > time.Minute {
+				t.Fatalf("%s: %v", rest, err)
+			}
+			if key := id + rest[:len(timeFormat)]; seen[key] {
+				t.Fatalf("%s comes twice", key)
+			} else {
+				seen[key] = true
+			}
+		}
+	}
+	if len(seen) != 5000 {
+		t.Errorf("%d measurements", len(seen))
 	}
 }

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Server is a platform that runs as a child of this process, only to be measured: on loopback, with limits that protect it from one address lifted.
@@ -150,27 +152,63 @@ func (s *Server) Device(name string) (id string, err error) {
 	return v.ID, nil
 }
 
-// Posts returns the load of connections that each POST n measurements for a device of their own, again and again.
+// timeFormat is how times are written in requests; all are equally long.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// devicesOfPost is how many devices the measurements of a connection are for, if it posts as many at once.
+const devicesOfPost = 10
+
+// Posts returns the load of connections that each POST n measurements of now, for devices of their own, again and again.
 func (s *Server) Posts(conns, n int) (HTTPLoad, error) {
 	requests := make([][]byte, conns)
 	for i := range requests {
-		id, err := s.Device(fmt.Sprint("bench ", i))
-		if err != nil {
-			return HTTPLoad{}, err
+		var ids []string
+		for len(ids) < min(n, devicesOfPost) {
+			id, err := s.Device(fmt.Sprintf("bench %d.%d", i, len(ids)))
+			if err != nil {
+				return HTTPLoad{}, err
+			}
+			ids = append(ids, id)
 		}
-		requests[i] = s.measurements(id, n)
+		requests[i] = s.measurements(ids, n)
 	}
-	return HTTPLoad{Addr: s.HTTP, Conns: conns, Request: func(i int) []byte { return requests[i] }}, nil
+	return HTTPLoad{Addr: s.HTTP, Conns: conns, Request: func(i int) func() []byte { return timed(requests[i], n) }}, nil
 }
 
-func (s *Server) measurements(source string, n int) []byte {
+// timed returns a function that gives the measurements of a request new times: no device has two at the same time, since that is not what devices do.
+func timed(template []byte, n int) func() []byte {
+	request, scratch := bytes.Clone(template), make([]byte, 0, 2*len(timeFormat))
+	var at []int
+	for from := 0; ; {
+		i := bytes.Index(request[from:], []byte(timeFormat))
+		if i < 0 {
+			break
+		}
+		from += i + len(timeFormat)
+		at = append(at, from-len(timeFormat))
+	}
+	var last time.Time
+	return func() []byte {
+		now := time.Now().UTC()
+		if !now.After(last) {
+			now = last
+		}
+		for i, pos := range at {
+			copy(request[pos:], now.Add(time.Duration(i/devicesOfPost)*time.Millisecond).AppendFormat(scratch, timeFormat))
+		}
+		last = now.Add(time.Duration((n-1)/devicesOfPost+1) * time.Millisecond)
+		return request
+	}
+}
+
+func (s *Server) measurements(sources []string, n int) []byte {
 	var b []byte
 	for i := range n {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = fmt.Appendf(b, `{"source":{"id":"%s"},"time":"2026-01-02T03:%02d:%02d.%03dZ","type":"c8y_Temperature","c8y_Temperature":{"T":{"value":%d.%d,"unit":"C"}}}`,
-			source, i/60%60, i%60, i%1000, 20+i%10, i%7)
+		b = fmt.Appendf(b, `{"source":{"id":"%s"},"time":"%s","type":"c8y_Temperature","c8y_Temperature":{"T":{"value":%d.%d,"unit":"C"}}}`,
+			sources[i%len(sources)], timeFormat, 20+i%10, i%7)
 	}
 	kind := "measurement"
 	if n > 1 {
