@@ -105,13 +105,13 @@ func (p *parser) object() (Doc, error) {
 		}
 		return nil, errNotObject
 	}
-	d := Doc{}
+	d := make(Doc, 0, 4) // most objects within documents are no larger
 	err := p.list('}', func() error {
-		name, err := p.name()
+		raw, err := p.name()
 		if err != nil {
 			return err
 		}
-		at := p.i
+		name, at := nameOf(raw), p.i
 		if err := p.value(); err != nil {
 			return err
 		}
@@ -152,22 +152,45 @@ func (p *parser) list(closing byte, item func() error) error {
 	}
 }
 
-func (p *parser) name() (string, error) {
+// name reads the name of a member up to its value and returns it as it is written, with quotes.
+func (p *parser) name() ([]byte, error) {
 	at := p.i
 	if p.peek() != '"' {
-		return "", p.fail("a member name")
+		return nil, p.fail("a member name")
 	}
 	if err := p.text(); err != nil {
-		return "", err
+		return nil, err
 	}
-	name, _ := RawText(p.b[at:p.i])
+	name := p.b[at:p.i]
 	p.space()
 	if p.peek() != ':' {
-		return "", p.fail("':'")
+		return nil, p.fail("':'")
 	}
 	p.i++
 	p.space()
 	return name, nil
+}
+
+// nameOf decodes a name. The most frequent ones are not allocated again and again.
+func nameOf(raw []byte) string {
+	switch string(raw) {
+	case `"value"`:
+		return "value"
+	case `"unit"`:
+		return "unit"
+	case `"id"`:
+		return "id"
+	case `"source"`:
+		return "source"
+	case `"time"`:
+		return "time"
+	case `"type"`:
+		return "type"
+	case `"text"`:
+		return "text"
+	}
+	name, _ := RawText(raw)
+	return name
 }
 
 func (p *parser) value() error {

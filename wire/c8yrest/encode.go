@@ -36,6 +36,14 @@ func (o *object) list(k string)    { o.key(k); o.b = append(o.b, '['); o.comma =
 func (o *object) endList()         { o.b = append(o.b, ']'); o.comma = true }
 func (o *object) text(k, v string) { o.key(k); o.b = iot.AppendText(o.b, v); o.comma = true }
 
+// beginURL writes an address up to its last part, which the caller appends together with the closing quote.
+func (o *object) beginURL(k, base, path string) {
+	o.key(k)
+	o.b = iot.AppendText(o.b, base)
+	o.b = append(o.b[:len(o.b)-1], path...)
+	o.comma = true
+}
+
 // some writes a text that is not empty.
 func (o *object) some(k, v string) {
 	if v != "" {

@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -14,6 +15,9 @@ import (
 // sourceID reads {"id": "..."}; c8y: the id may also be a number.
 func sourceID(raw json.RawMessage) (iot.ID, error) {
 	const op = fault.Op("c8yrest.Source")
+	if id, ok := plainID(raw); ok {
+		return id, nil
+	}
 	var v struct {
 		ID json.RawMessage `json:"id"`
 	}
@@ -26,6 +30,25 @@ func sourceID(raw json.RawMessage) (iot.ID, error) {
 		return 0, fault.E(op, fault.NotFound, "Finding device data from database failed : No managedObject for id '"+clip(text)+"'!")
 	}
 	return id, nil
+}
+
+// plainID reads an object that has nothing but an id, which is what devices send with every measurement; ok is false for anything else.
+func plainID(raw []byte) (iot.ID, bool) {
+	const space = " \t\r\n"
+	inner, ok := bytes.CutPrefix(bytes.TrimSuffix(raw, []byte("}")), []byte("{"))
+	inner, named := bytes.CutPrefix(bytes.Trim(inner, space), []byte(`"id"`))
+	inner, valued := bytes.CutPrefix(bytes.TrimLeft(inner, space), []byte(":"))
+	if !ok || !named || !valued {
+		return 0, false
+	}
+	inner = bytes.TrimLeft(inner, space)
+	if n := len(inner); n > 2 && inner[0] == '"' && inner[n-1] == '"' {
+		inner = inner[1 : n-1]
+	}
+	if len(inner) > len("18446744073709551615") {
+		return 0, false
+	}
+	return iot.ParseID(string(inner))
 }
 
 func timeOf(name string, raw json.RawMessage) (time.Time, error) {

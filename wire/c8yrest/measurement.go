@@ -3,6 +3,7 @@ package c8yrest
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -56,7 +57,7 @@ func seriesOf(fragment iot.Member) ([]iot.Sample, bool) {
 	if err != nil {
 		return nil, false
 	}
-	var out []iot.Sample
+	out := make([]iot.Sample, 0, len(d))
 	for _, s := range d {
 		if s.Raw[0] != '{' || strings.ContainsAny(s.Name, " .,*[]()@$") {
 			continue
@@ -75,6 +76,9 @@ func seriesOf(fragment iot.Member) ([]iot.Sample, bool) {
 	return out, len(out) > 0
 }
 
+// measurementSize is about what the representation of a measurement takes.
+const measurementSize = 400
+
 // AppendMeasurement appends the representation of a measurement.
 func AppendMeasurement(b []byte, base string, m *iot.Measurement) []byte {
 	o := object{b: b}
@@ -83,13 +87,17 @@ func AppendMeasurement(b []byte, base string, m *iot.Measurement) []byte {
 }
 
 func writeMeasurement(o *object, base string, m *iot.Measurement) {
-	id := m.ID().String()
+	id := m.ID()
 	o.open()
-	o.text("id", id)
-	o.text("self", base+"/measurement/measurements/"+id)
+	o.key("id")
+	o.b = append(id.AppendTo(append(o.b, '"')), '"')
+	o.comma = true
+	o.beginURL("self", base, "/measurement/measurements/")
+	o.b = append(id.AppendTo(o.b), '"')
 	o.begin("source")
 	o.id("id", m.Source)
-	o.text("self", objectURL(base, m.Source))
+	o.beginURL("self", base, "/inventory/managedObjects/")
+	o.b = append(strconv.AppendUint(o.b, uint64(m.Source), 10), '"')
 	o.close()
 	o.time("time", m.Time)
 	o.text("type", m.Type)
@@ -138,23 +146,26 @@ func createMeasurements(c *call) error {
 		return err
 	}
 	for i := range ms {
-		c.heard(ms[i].Source)
+		if i == 0 || ms[i].Source != ms[i-1].Source {
+			c.heard(ms[i].Source)
+		}
 	}
+	base := c.base()
 	if bulk {
 		return c.stored(http.StatusCreated, "measurementcollection", "", func() ([]byte, error) {
-			var o object
+			o := object{b: make([]byte, 0, measurementSize*(len(ms)+1))}
 			o.open()
 			o.list("measurements")
 			for i := range ms {
-				writeMeasurement(&o, c.base(), &ms[i])
+				writeMeasurement(&o, base, &ms[i])
 			}
 			o.endList()
 			o.close()
 			return o.b, nil
 		})
 	}
-	return c.stored(http.StatusCreated, "measurement", c.base()+"/measurement/measurements/"+ms[0].ID().String(), func() ([]byte, error) {
-		return AppendMeasurement(nil, c.base(), &ms[0]), nil
+	return c.stored(http.StatusCreated, "measurement", base+"/measurement/measurements/"+ms[0].ID().String(), func() ([]byte, error) {
+		return AppendMeasurement(make([]byte, 0, measurementSize), base, &ms[0]), nil
 	})
 }
 
@@ -208,9 +219,10 @@ func listMeasurements(c *call) error {
 		return c.measurementCSV(ms)
 	}
 	p.total = n
+	base := c.base()
 	return c.collection("measurementcollection", "measurements", p, func(o *object) error {
 		for i := range ms {
-			writeMeasurement(o, c.base(), &ms[i])
+			writeMeasurement(o, base, &ms[i])
 		}
 		return nil
 	})
