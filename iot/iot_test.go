@@ -3,6 +3,7 @@ package iot_test
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,25 @@ func TestParseDocRefuses(t *testing.T) {
 	} {
 		if d, err := iot.ParseDoc([]byte(s), iot.MaxDepth); err == nil {
 			t.Errorf("%s: %q was accepted as %v", name, s, d)
+		}
+	}
+}
+
+func TestParseDocsReadsWhatParseArrayAndParseDocRead(t *testing.T) {
+	for _, s := range []string{`[]`, ` [ ] `, `[{"a":1}, {"b":{"c":"x"}} ,{}]`, `[{"value":1,"unit":"C","id":"1","source":{},"time":"","type":"","text":"","v\u0061lue":2}]`,
+		``, `{}`, `[1]`, `[{}`, `[{},]`, `[,{}]`, `[{}] x`, `[null]`, `[[]]`, `[{"a":1]`, `[{"a"}]`, "[{\"a\":\"\xff\"}]"} {
+		var want []iot.Doc
+		items, err := iot.ParseArray([]byte(s), iot.MaxDepth)
+		for _, item := range items {
+			d, docErr := iot.ParseDoc(item, iot.MaxDepth)
+			if docErr != nil {
+				err = docErr
+			}
+			want = append(want, d)
+		}
+		got, gotErr := iot.ParseDocs([]byte(s), iot.MaxDepth)
+		if (err == nil) != (gotErr == nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %s %v, want %s %v", s, got, gotErr, want, err)
 		}
 	}
 }

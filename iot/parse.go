@@ -65,6 +65,29 @@ func ParseArray(b []byte, maxDepth int) ([]json.RawMessage, error) {
 	return out, nil
 }
 
+// ParseDocs reads one JSON array of objects. What it returns aliases b; the limits are those of ParseDoc.
+func ParseDocs(b []byte, maxDepth int) ([]Doc, error) {
+	p := parser{b: b, depth: maxDepth}
+	p.space()
+	if p.peek() != '[' {
+		return nil, errors.New("a JSON array is expected")
+	}
+	var out []Doc
+	err := p.list(']', func() error {
+		d, err := p.object()
+		out = append(out, d)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.space()
+	if p.i != len(b) {
+		return nil, p.fail("end of document")
+	}
+	return out, nil
+}
+
 // parser is a validating scanner over one JSON text.
 type parser struct {
 	b     []byte

@@ -46,6 +46,11 @@ func (o *options) run(ctx context.Context, names string) error {
 	if err != nil {
 		return err
 	}
+	for name := range strings.SplitSeq(o.only, ",") {
+		if makers[name] == nil && name != "" {
+			return fmt.Errorf("there is no system %q; -list shows them", name)
+		}
+	}
 	dir, err := os.MkdirTemp("", "isobar-bench-")
 	if err != nil {
 		return err

@@ -171,17 +171,15 @@ func createMeasurements(c *call) error {
 
 // parseDocs reads a list of objects.
 func parseDocs(raw json.RawMessage, name string) ([]iot.Doc, error) {
-	items, err := iot.ParseArray(raw, iot.MaxDepth)
+	const op = fault.Op("c8yrest.Body")
+	if len(raw) == 0 || raw[0] != '[' {
+		return nil, fault.E(op, fault.Invalid, name+" must be a list of objects")
+	}
+	docs, err := iot.ParseDocs(raw, iot.MaxDepth)
 	if err != nil {
-		return nil, fault.E(fault.Op("c8yrest.Body"), fault.Invalid, name+" must be a list of objects")
+		return nil, fault.E(op, fault.Invalid, fault.Reason("validation"), "the body is not valid JSON: "+err.Error())
 	}
-	out := make([]iot.Doc, len(items))
-	for i, item := range items {
-		if out[i], err = parseDoc(item); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return docs, nil
 }
 
 // measurementQuery reads the parameters that select measurements. c8y: fragmentType is an older name of valueFragmentType.
