@@ -62,7 +62,10 @@ func (tm *Telemetry) Delivered(ctx context.Context, t iot.TenantID, client uint6
 	return tm.d.Series.Deliveries(ctx, t, client)
 }
 
-// Record stores measurements, all or none, and returns when they are durable. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
+// patience is how long Record waits for a place in the queue before it tells the caller to come again.
+const patience = 2 * time.Second
+
+// Record stores measurements, all or none, and returns when they are durable. While the queue stays full it is Exhausted. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
 func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.ProcessingMode, ms []iot.Measurement) ([]iot.Measurement, error) {
 	if len(ms) == 0 {
 		return ms, nil
@@ -80,7 +83,9 @@ func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.Proce
 		}
 	}
 	result := make(chan error, 1)
-	tm.batch.submit(ctx, submission{tenant: p.Tenant, first: &ms[0], rest: ms[1:], mode: mode, done: func(err error) { result <- err }})
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tm.batch.submit(wait, submission{tenant: p.Tenant, first: &ms[0], rest: ms[1:], mode: mode, done: func(err error) { result <- err }})
 	// Once accepted it is committed whether the client waits or not, and ms must not change before that.
 	if err := <-result; err != nil {
 		return nil, err
