@@ -27,6 +27,7 @@ func TestDocsCommands(t *testing.T) {
 	_, port, _ := strings.Cut(pf.Addr("mqtt"), ":")
 	for page, wants := range map[string][]string{
 		"connect-a-device.md": {`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`},
+		"ingest.md":           {`"received":2,"stored":1,"refused":1`, `"reasons":{"invalid":1}`, `"publications":[`},
 		"access.md": {`"name":"Manager"`, `"text":"Yes: the inventory role Manager on Plant 1."`, `"path":[{"id":`, `{"user":"ann","allowed":true`, `"gained":["ROLE_ALARM_READ"`,
 			`"adminOneTimeLogin":"` + "http://" + pf.Addr("http") + `/apps/public/login/#otp=`},
 	} {
