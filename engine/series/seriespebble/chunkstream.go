@@ -58,16 +58,25 @@ func (c *chunkStream) load() (bool, error) {
 		return c.loadReverse()
 	}
 	it := c.v.packed
-	lo := c.in.lo
-	if c.started {
-		lo = readStamp(c.key[len(c.prefix):]).next()
-	}
-	c.started = true
-	if !it.SeekGE(appendStamp(append(c.scratch(), c.prefix...), lo)) || !bytes.HasPrefix(it.Key(), c.prefix) {
+	if !c.forward() || !bytes.HasPrefix(it.Key(), c.prefix) {
 		return false, it.Error()
 	}
 	ok, err := c.unpack()
 	return ok && c.first().before(c.in.hi), err
+}
+
+// forward moves the iterator, which other streams share, to the chunk after the last one: by a step if it still is where this stream left it.
+func (c *chunkStream) forward() bool {
+	it := c.v.packed
+	lo := c.in.lo
+	if c.started {
+		if it.Valid() && bytes.Equal(it.Key(), c.key) {
+			return it.Next()
+		}
+		lo = readStamp(c.key[len(c.prefix):]).next()
+	}
+	c.started = true
+	return it.SeekGE(appendStamp(append(c.scratch(), c.prefix...), lo))
 }
 
 func (c *chunkStream) loadReverse() (bool, error) {
@@ -149,7 +158,7 @@ func (c *chunkStream) unpackWhole(value []byte) (bool, error) {
 		return false, damaged(c.key, err.Error())
 	}
 	inside := !floor(h.First).before(c.in.lo) && h.Last < c.in.hi.ms
-	if !inside || !c.v.whole(h.First, h.Last) {
+	if !inside || !h.Complete || !c.v.whole(h.First, h.Last) {
 		return false, nil
 	}
 	if h, c.stats, err = chunk.ReadStats(c.stats[:0], c.key, value); err != nil || len(c.stats) != len(c.rec.shape.series) {
