@@ -71,7 +71,7 @@ func downsample(ctx context.Context, s Store, tenant iot.TenantID, a Aggregation
 
 // extent returns the times of the first and the last measurement that a query selects.
 func extent(ctx context.Context, s Store, tenant iot.TenantID, q Query) (first, last int64, ok bool, err error) {
-	q.Limit = 1
+	q.Limit, q.Reverse = 1, false
 	for _, at := range []*int64{&first, &last} {
 		err = s.Scan(ctx, tenant, q, func(m *iot.Measurement) bool {
 			*at, ok = m.Time.UnixMilli(), true
@@ -112,8 +112,8 @@ func (a Aggregation) draw(parts Chart) Chart {
 		plain.Series = append(plain.Series, info.Key)
 	}
 	b := NewBuilder(plain)
-	for i, p := range all {
-		b.Add(Stamp{p.at, uint32(i)}, p.col, p.n)
+	for _, p := range all {
+		b.Add(Stamp{MS: p.at}, p.col, p.n)
 	}
 	chart := b.Chart()
 	chart.Series = parts.Series

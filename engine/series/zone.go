@@ -3,6 +3,7 @@ package series
 import (
 	"sync"
 	"time"
+	_ "time/tzdata" // machines and containers without a zone database know the zones as well
 
 	"github.com/isobar-iot/isobar/fault"
 )

@@ -127,6 +127,7 @@ func (s *Store) put(b *pebble.Batch, e *series.Entry) error {
 	if e.M.Seq, err = s.sequence(src, e, ms); err != nil {
 		return err
 	}
+	src.ends.note(id, stamp{ms, e.M.Seq})
 	s.watch.note(src.key, ms)
 	s.queue.count(src, s.opts.Clock)
 	c.key = rowKey(c.key[:0], e.Tenant, e.M.Source, stamp{ms, e.M.Seq})

@@ -20,11 +20,12 @@ type chunkStream struct {
 	block   chunk.Block
 	at, end int // next row and end; backwards: at counts down to end
 	stats   []series.Stat
+	whole   int // rows of the chunk that the record stands for
 	rec     record
 }
 
 func newChunkStream(v *view, source iot.ID, sh *shape, in span) *chunkStream {
-	return &chunkStream{v: v, prefix: chunkPrefix(nil, v.tenant, source, sh.id), in: in, rec: record{source: source, shape: sh}}
+	return &chunkStream{v: v, prefix: chunkPrefix(nil, v.tenant, source, sh.id), in: in, stats: []series.Stat{}, rec: record{source: source, shape: sh}}
 }
 
 func (c *chunkStream) record() *record { return &c.rec }
@@ -158,13 +159,13 @@ func (c *chunkStream) unpackWhole(value []byte) (bool, error) {
 		return false, damaged(c.key, err.Error())
 	}
 	inside := !floor(h.First).before(c.in.lo) && h.Last < c.in.hi.ms
-	if !inside || !h.Complete || !c.v.whole(h.First, h.Last) {
+	if !inside || !h.Complete && !c.v.old || !c.v.whole(h.First, h.Last) {
 		return false, nil
 	}
 	if h, c.stats, err = chunk.ReadStats(c.stats[:0], c.key, value); err != nil || len(c.stats) != len(c.rec.shape.series) {
 		return false, damaged(c.key, "statistics do not match the shape")
 	}
-	c.rec.stats, c.rec.newest = c.stats, h.Last
+	c.rec.stats, c.rec.newest, c.whole = c.stats, h.Last, h.Count
 	c.rec.at = floor(h.First)
 	if c.v.q.Reverse {
 		c.rec.at = floor(h.Last)

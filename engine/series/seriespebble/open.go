@@ -32,7 +32,7 @@ type Options struct {
 	SealEvery time.Duration
 }
 
-// Store is the embedded driver: one folder, one process. It implements series.Store and series.Aggregator.
+// Store is the embedded driver: one folder, one process. It implements series.Store, series.Aggregator and series.Recaller.
 type Store struct {
 	db    *pebble.DB
 	opts  Options
@@ -62,6 +62,7 @@ type Store struct {
 var (
 	_ series.Store      = (*Store)(nil)
 	_ series.Aggregator = (*Store)(nil)
+	_ series.Recaller   = (*Store)(nil)
 )
 
 const (

@@ -24,6 +24,7 @@ type source struct {
 	shapes []uint32 // shapes that are in the catalog, at most knownShapes
 	gaps   [2]gap   // the end of the source, and where late measurements were put last
 	fresh  int      // rows since the last sealing
+	ends   *ends    // nil: nobody asked
 }
 
 const knownShapes = 64

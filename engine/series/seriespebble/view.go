@@ -21,6 +21,7 @@ type view struct {
 	in     span
 	keys   []series.Key                 // if not empty, only shapes with one of these series are read
 	whole  func(first, last int64) bool // see chunkStream
+	old    bool                         // whole also takes chunks whose statistics are not complete
 
 	rows, packed *pebble.Iterator // packed also reads the catalog first
 	shapes       map[uint32]wanted
