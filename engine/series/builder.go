@@ -101,11 +101,12 @@ func (b *Builder) Within(first, last int64) bool {
 	if first >= b.start && first < b.end {
 		return last < b.end
 	}
-	_, end := b.bucket(first)
+	_, end := b.Bucket(first)
 	return last < end
 }
 
-func (b *Builder) bucket(ms int64) (start, end int64) {
+// Bucket returns the start and the end, exclusive, of the bucket that holds a time, in Unix milliseconds.
+func (b *Builder) Bucket(ms int64) (start, end int64) {
 	if b.a.Grid.Width > 0 {
 		return b.a.Grid.bucket(ms)
 	}
@@ -120,7 +121,7 @@ func (b *Builder) stat(ms int64, col int) *Stat {
 			return nil
 		}
 		b.finishRow()
-		b.start, b.end = b.bucket(ms)
+		b.start, b.end = b.Bucket(ms)
 		b.chart.Rows = append(b.chart.Rows, Row{Time: b.start, Stats: b.take(len(b.chart.Series))})
 		n++
 	}

@@ -46,6 +46,47 @@ func (s *Stat) Add(at Stamp, n iot.Number) {
 	s.M2 += before * (f - s.Sum/float64(s.Count))
 }
 
+// AddRun adds a column of a table: vals[0], vals[width] and so on are its values at rising stamps. It is several times faster than Add.
+func (s *Stat) AddRun(ms []int64, seqs []uint32, vals []iot.Number, width int) {
+	n := len(ms)
+	if n == 0 {
+		return
+	}
+	last := n - 1
+	run := Stat{Count: int64(n), First: vals[0], Last: vals[last*width], FirstAt: Stamp{ms[0], seqs[0]}, LastAt: Stamp{ms[last], seqs[last]}}
+	scale := vals[0].Scale
+	low, high, plain := 0, 0, scale != iot.Float64
+	var sum float64
+	for i := range n {
+		v := &vals[i*width]
+		if plain = plain && v.Scale == scale; !plain {
+			break
+		}
+		if v.Mant < vals[low*width].Mant {
+			low = i
+		} else if v.Mant > vals[high*width].Mant {
+			high = i
+		}
+		sum += float64(v.Mant)
+	}
+	if !plain {
+		for i := range n {
+			s.Add(Stamp{ms[i], seqs[i]}, vals[i*width])
+		}
+		return
+	}
+	mean := sum / float64(n)
+	var squares float64
+	for i := range n {
+		d := float64(vals[i*width].Mant) - mean
+		squares += d * d
+	}
+	unit := math.Pow10(int(scale)) // dividing by it is exact where multiplying by its inverse is not
+	run.Min, run.MinAt, run.Max, run.MaxAt = vals[low*width], ms[low], vals[high*width], ms[high]
+	run.Sum, run.M2 = sum/unit, squares/unit/unit
+	s.Merge(run)
+}
+
 // Merge adds all values of o.
 func (s *Stat) Merge(o Stat) {
 	if o.Count == 0 {
@@ -75,6 +116,10 @@ func (s *Stat) extremes(low iot.Number, lowAt int64, high iot.Number, highAt int
 }
 
 func (s *Stat) ends(first iot.Number, firstAt Stamp, last iot.Number, lastAt Stamp) {
+	if firstAt.MS > s.LastAt.MS { // the usual case: in order of time
+		s.Last, s.LastAt = last, lastAt
+		return
+	}
 	if firstAt.Compare(s.FirstAt) < 0 {
 		s.First, s.FirstAt = first, firstAt
 	}

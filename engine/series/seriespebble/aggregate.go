@@ -28,7 +28,7 @@ func (s *Store) aggregate(ctx context.Context, tenant iot.TenantID, a series.Agg
 	sum := summing{b: series.NewBuilder(a), cols: map[*shape][]int{}}
 	v := &view{ctx: ctx, s: s, tenant: tenant, q: &q, keys: a.Series}
 	if sum.b.Merges() {
-		v.whole = sum.b.Within
+		v.whole, v.bucket = sum.b.Within, sum.b.Bucket
 	}
 	if v, err = v.opened(); err != nil {
 		return chart, err

@@ -11,6 +11,7 @@ import (
 
 // chunkStream yields the rows in the chunks of one source and shape. Those chunks never overlap, so they come one after the other.
 // If the view has a function whole, a chunk that lies in the span and for which whole is true comes as one record with statistics.
+// If it has a function bucket, so does each run of rows of other chunks in one bucket.
 type chunkStream struct {
 	v       *view
 	prefix  []byte
@@ -40,6 +41,10 @@ func (c *chunkStream) next() (bool, error) {
 			return true, nil
 		}
 	}
+	if c.v.bucket != nil {
+		c.run()
+		return true, nil
+	}
 	i := c.at
 	if c.v.q.Reverse {
 		i--
@@ -50,6 +55,31 @@ func (c *chunkStream) next() (bool, error) {
 	c.rec.at = stamp{c.block.Times[i], c.block.Seqs[i]}
 	c.rec.nums = c.block.Row(i)
 	return true, nil
+}
+
+// run makes a record of the next rows that lie in one bucket.
+func (c *chunkStream) run() {
+	b, from, to := &c.block, c.at, c.at
+	if c.v.q.Reverse {
+		start, _ := c.v.bucket(b.Times[c.at-1])
+		for from > c.end && b.Times[from-1] >= start {
+			from--
+		}
+		c.at, c.rec.at = from, stamp{b.Times[to-1], b.Seqs[to-1]}
+	} else {
+		_, end := c.v.bucket(b.Times[c.at])
+		for to < c.end && b.Times[to] < end {
+			to++
+		}
+		c.at, c.rec.at = to, stamp{b.Times[from], b.Seqs[from]}
+	}
+	c.stats = c.stats[:0]
+	for i := range b.Width {
+		var s series.Stat
+		s.AddRun(b.Times[from:to], b.Seqs[from:to], b.Vals[from*b.Width+i:], b.Width)
+		c.stats = append(c.stats, s)
+	}
+	c.rec.stats, c.rec.newest = c.stats, b.Times[to-1]
 }
 
 // load moves to the next chunk with rows in the span; false at the end.
