@@ -92,10 +92,16 @@ func number(t *rapid.T, kind int) iot.Number {
 		return n
 	case 7:
 		return iot.FloatNumber(float64(rapid.Int64Range(-1e9, 1e9).Draw(t, "m")) * 1e-7)
+	case 9: // text with all digits of a float
+		n, err := iot.ParseNumber(strconv.FormatFloat(rapid.Float64Range(-1000, 1000).Draw(t, "f"), 'f', -1, 64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	case 8: // multiples
 		return iot.Number{Mant: 25 * rapid.Int64Range(-400, 400).Draw(t, "m"), Scale: 2}
 	}
-	return number(t, rapid.IntRange(0, 8).Draw(t, "kind"))
+	return number(t, rapid.IntRange(0, 9).Draw(t, "kind"))
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -104,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 		b.Reset(rapid.IntRange(0, 4).Draw(t, "width"))
 		kinds := make([]int, b.Width)
 		for c := range kinds {
-			kinds[c] = rapid.IntRange(0, 9).Draw(t, "kind")
+			kinds[c] = rapid.IntRange(0, 10).Draw(t, "kind")
 		}
 		ms, seq := rapid.Int64Range(series.MinTime, 0).Draw(t, "first"), uint32(0)
 		for range rapid.IntRange(1, 150).Draw(t, "rows") {
@@ -181,6 +187,8 @@ func FuzzDecode(f *testing.F) {
 	noisy := chunk.Block{Width: 2, Times: []int64{1, 2, 9}, Seqs: []uint32{0, 1, 0}, Vals: []iot.Number{
 		{Mant: 7493588199999998, Scale: 14}, iot.FloatNumber(74.93588199999998), {Mant: 7, Scale: 1}, iot.FloatNumber(0.5), {Mant: 71, Scale: 2}, iot.FloatNumber(1.25)}}
 	f.Add(chunk.Encode(nil, key, &noisy), 2)
+	digits := chunk.Block{Width: 1, Times: []int64{1, 2}, Seqs: []uint32{0, 0}, Vals: []iot.Number{{Mant: 20123456789012345, Scale: 15}, {Mant: -19123456789012345, Scale: 16}}}
+	f.Add(chunk.Encode(nil, key, &digits), 1)
 	f.Fuzz(func(t *testing.T, value []byte, width int) {
 		if len(value) > 5 {
 			table := crc32.MakeTable(crc32.Castagnoli)

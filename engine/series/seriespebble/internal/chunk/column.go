@@ -3,6 +3,7 @@ package chunk
 import (
 	"encoding/binary"
 	"math"
+	"strconv"
 
 	"github.com/isobar-iot/isobar/iot"
 )
@@ -21,7 +22,12 @@ const (
 	colFloat = 3
 	// colVerbatim stores anything else, number after number.
 	colVerbatim = 4
+	// colShortest stores decimals that are the shortest texts of floats as those floats: best for numbers with all the digits of a float.
+	colShortest = 5
 )
+
+// wideBytes is the size of a decimal from which on it is tried as a float; reading it back takes several times as long.
+const wideBytes = 5
 
 // maxFloatScale is the largest scale tried for floats: with more digits they are hardly decimals.
 const maxFloatScale = 12
@@ -46,6 +52,11 @@ func (p *packer) appendColumn(dst []byte, col []iot.Number) []byte {
 	switch floats {
 	case 0:
 		dst = p.appendDecimals(dst, col, scales[:])
+		if size := len(dst) - at; size > wideBytes*len(col) {
+			if other := p.appendShortest(nil, col); len(other) > 0 && len(other) < size {
+				dst = append(dst[:at], other...)
+			}
+		}
 	case len(col):
 		dst = p.appendFloats(dst, col)
 	}
@@ -152,6 +163,53 @@ func (p *packer) appendFloats(dst []byte, col []iot.Number) []byte {
 		return append(dst[:at], other...)
 	}
 	return dst
+}
+
+// appendShortest appends nothing if some number is not the shortest text of a float.
+func (p *packer) appendShortest(dst []byte, col []iot.Number) []byte {
+	p.ints = p.ints[:0]
+	for _, n := range col {
+		f := n.Float()
+		if back, ok := shortest(f); !ok || back != n {
+			return dst
+		}
+		p.ints = append(p.ints, sortable(int64(math.Float64bits(f))))
+	}
+	return p.appendInts(append(dst, colShortest), p.ints)
+}
+
+// shortest returns the decimal with the fewest digits that is nearest to a float; ok is false if it has too many before or after the point.
+func shortest(f float64) (n iot.Number, ok bool) {
+	var buf [32]byte
+	text := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
+	negative, digits, i := text[0] == '-', 0, 0
+	if negative {
+		i = 1
+	}
+	for ; text[i] != 'e'; i++ {
+		if c := text[i]; c != '.' {
+			n.Mant = n.Mant*10 + int64(c-'0')
+			digits++
+		}
+	}
+	exponent := 0
+	for _, c := range text[i+2:] {
+		exponent = exponent*10 + int(c-'0')
+	}
+	if text[i+1] == '-' {
+		exponent = -exponent
+	}
+	scale := digits - 1 - exponent
+	if scale > maxDecimalScale || scale < digits-maxDecimalScale {
+		return n, false
+	}
+	if scale < 0 {
+		n.Mant, scale = n.Mant*pow10[-scale], 0
+	}
+	if n.Scale = int8(scale); negative {
+		n.Mant = -n.Mant
+	}
+	return n, true
 }
 
 // sortable maps the bits of a float to an integer in the same order, and back.

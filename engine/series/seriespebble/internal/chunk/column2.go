@@ -17,6 +17,20 @@ func (r *reader) column(vals []iot.Number, c, width int) {
 		for i, v := range r.values {
 			vals[c+i*width] = r.float(uint64(sortable(v)))
 		}
+	case colShortest:
+		r.values = r.ints(r.values, n)
+		for i, v := range r.values {
+			f := r.float(uint64(sortable(v)))
+			if r.bad {
+				return
+			}
+			m, ok := shortest(f.Float())
+			if !ok {
+				r.fail()
+				return
+			}
+			vals[c+i*width] = m
+		}
 	case colVerbatim:
 		for i := c; i < len(vals) && !r.bad; i += width {
 			vals[i] = r.number()
