@@ -54,6 +54,7 @@ type parts struct {
 	telemetry     *telemetry.Telemetry
 	operations    *devicemgmt.Operations
 	registrations *identity.Registrations
+	anchors       *identity.Anchors
 	connectivity  *connectivity.Connectivity
 	broker        *mqtt.Server
 	realtime      *bayeux.Server

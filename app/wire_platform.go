@@ -80,7 +80,12 @@ func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
 	}
 	p.registrations = identity.New(identity.Deps{Store: store, Users: p.users, Registry: p.registry, Policy: p.policy, Audit: p.audit, Clock: p.clock,
 		Log: p.component("identity"), Option: p.option})
-	return nil, nil
+	p.anchors, err = identity.NewAnchors(identity.AnchorDeps{Store: store.Anchors(), Users: p.users, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock,
+		Log: p.component("identity"), Option: p.option})
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { p.anchors.Close(); return nil }, nil
 }
 
 // tenantIDs lists all tenants for the platform itself.
@@ -108,7 +113,7 @@ func startBroker(_ context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
-		Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
+		Anchors: p.anchors, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
 	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(gate), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg})
 	if err != nil {
 		return nil, err

@@ -21,7 +21,8 @@ type handler struct {
 	p         iot.Principal
 	conn      mqtt.Conn
 	serial    string
-	bootstrap bool // may only ask for credentials
+	bootstrap bool   // may only ask for credentials
+	anchor    string // fingerprint of the trust anchor that vouched for the client's certificate; empty: it has a password
 	ctx       context.Context
 
 	mu      sync.Mutex // guards the fields below
@@ -31,7 +32,13 @@ type handler struct {
 	sent    map[iot.ID]forms     // operations that were sent on this connection
 	stop    func() bool          // of the timer that sends pending operations
 	poll    *string              // security token of a question for credentials that waits for the subscription
+	expiry  func() bool          // stops the timer that ends the connection with its certificate
 	closed  bool
+}
+
+// expire ends the connection when its certificate is not valid any more.
+func (h *handler) expire(in time.Duration) {
+	h.expiry = h.g.After(in, func() { h.conn.Close(packet.NotAuthorized) })
 }
 
 // Realm implements mqtt.Handler.
@@ -168,6 +175,9 @@ func (h *handler) Closed(mqtt.CloseReason) {
 	h.mu.Unlock()
 	if stop != nil {
 		stop()
+	}
+	if h.expiry != nil {
+		h.expiry()
 	}
 	if detach != nil {
 		detach()

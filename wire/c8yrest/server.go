@@ -34,6 +34,7 @@ type Deps struct {
 	Telemetry     *telemetry.Telemetry
 	Operations    *devicemgmt.Operations
 	Registrations *identity.Registrations
+	Anchors       *identity.Anchors
 	Users         *access.Users
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
