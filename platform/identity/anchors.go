@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,33 +72,30 @@ func (s *Anchors) may(ctx context.Context, p iot.Principal, t iot.TenantID) erro
 // MaxAnchors bounds the anchors of a tenant.
 const MaxAnchors = 500
 
-// Upload adds anchors to a tenant, all or none. DER, Name, Enabled and AutoRegistration count. A certificate that is there already, in
-// whichever tenant, is a fault of kind Conflict: it could not tell whose devices it vouches for. It needs ROLE_TENANT_MANAGEMENT_ADMIN or ROLE_TENANT_ADMIN.
-func (s *Anchors) Upload(ctx context.Context, p iot.Principal, t iot.TenantID, anchors []Anchor) ([]Anchor, error) {
+// Upload is a certificate to trust.
+type Upload struct {
+	Name             string // empty: the common name of the certificate
+	PEM              string // as ParseCertificate takes it
+	Enabled          bool
+	AutoRegistration bool
+}
+
+// Upload adds anchors to a tenant, all or none. A certificate that is there already, in whichever tenant, is a fault of kind Conflict: it
+// could not tell whose devices it vouches for. It needs ROLE_TENANT_MANAGEMENT_ADMIN or ROLE_TENANT_ADMIN.
+func (s *Anchors) Upload(ctx context.Context, p iot.Principal, t iot.TenantID, uploads []Upload) ([]Anchor, error) {
 	const op = fault.Op("identity.Upload")
 	if err := s.may(ctx, p, t); err != nil {
 		return nil, err
 	}
-	if len(anchors) == 0 || len(anchors) > MaxAnchors {
+	if len(uploads) == 0 || len(uploads) > MaxAnchors {
 		return nil, fault.Errorf(op, fault.Invalid, "1 to %d certificates can be uploaded at once", MaxAnchors)
 	}
 	rev := s.revision(p)
-	out := slices.Clone(anchors)
-	for i := range out {
-		a := &out[i]
-		c := a.Certificate()
-		if c == nil {
-			return nil, fault.E(op, fault.Invalid, "certInPemFormat does not hold an X.509 certificate")
-		}
-		if err := validAnchorName(a.Name); err != nil {
+	out := make([]Anchor, len(uploads))
+	for i, x := range uploads {
+		var err error
+		if out[i], err = x.anchor(t, rev.At); err != nil {
 			return nil, err
-		}
-		if !c.NotAfter.After(rev.At) {
-			return nil, fault.E(op, fault.Invalid, "the certificate has expired at "+iot.FormatTime(c.NotAfter))
-		}
-		*a = Anchor{Tenant: t, Fingerprint: fingerprint(a.DER), Name: a.Name, Enabled: a.Enabled, AutoRegistration: a.AutoRegistration, DER: a.DER, Created: rev.At, Changed: rev.At}
-		if a.Name == "" {
-			a.Name = c.Subject.CommonName
 		}
 	}
 	err := s.d.Store.Create(ctx, t, out, MaxAnchors, rev)
@@ -115,6 +112,25 @@ func (s *Anchors) Upload(ctx context.Context, p iot.Principal, t iot.TenantID, a
 		s.record(ctx, p, a, "Trusted certificate uploaded", "Trusted certificate '"+a.Name+"' ("+a.Fingerprint+") uploaded", nil)
 	}
 	return out, nil
+}
+
+func (x Upload) anchor(t iot.TenantID, now time.Time) (Anchor, error) {
+	c, err := ParseCertificate(x.PEM)
+	if err != nil {
+		return Anchor{}, err
+	}
+	if err := validAnchorName(x.Name); err != nil {
+		return Anchor{}, err
+	}
+	if !c.NotAfter.After(now) {
+		return Anchor{}, fault.E(fault.Op("identity.Upload"), fault.Invalid, "the certificate has expired at "+iot.FormatTime(c.NotAfter))
+	}
+	a := Anchor{Tenant: t, Fingerprint: fingerprint(c.Raw), Name: x.Name, Enabled: x.Enabled, AutoRegistration: x.AutoRegistration, DER: c.Raw, Created: now, Changed: now}
+	if a.Name == "" {
+		name := strings.ReplaceAll(c.Subject.CommonName, "\x00", "")
+		a.Name = strings.ToValidUTF8(name[:min(len(name), maxAnchorName)], "")
+	}
+	return a, nil
 }
 
 func (s *Anchors) record(ctx context.Context, p iot.Principal, a Anchor, activity, text string, changes []iot.AttributeChange) {

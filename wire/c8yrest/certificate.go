@@ -95,23 +95,19 @@ func anchorPatch(d iot.Doc) (p identity.Patch, err error) {
 }
 
 // anchorOf reads a certificate to upload. c8y: the status must be given; we take one that is left out for ENABLED.
-func anchorOf(d iot.Doc) (identity.Anchor, error) {
+func anchorOf(d iot.Doc) (identity.Upload, error) {
 	p, err := anchorPatch(d)
 	if err != nil {
-		return identity.Anchor{}, err
+		return identity.Upload{}, err
 	}
 	text, err := textOf(d, "certInPemFormat")
 	if err != nil {
-		return identity.Anchor{}, err
+		return identity.Upload{}, err
 	}
 	if text == nil {
-		return identity.Anchor{}, missing("certInPemFormat")
+		return identity.Upload{}, missing("certInPemFormat")
 	}
-	cert, err := identity.ParseCertificate(*text)
-	if err != nil {
-		return identity.Anchor{}, err
-	}
-	a := identity.Anchor{DER: cert.Raw, Enabled: p.Enabled == nil || *p.Enabled, AutoRegistration: p.AutoRegistration != nil && *p.AutoRegistration}
+	a := identity.Upload{PEM: *text, Enabled: p.Enabled == nil || *p.Enabled, AutoRegistration: p.AutoRegistration != nil && *p.AutoRegistration}
 	if p.Name != nil {
 		a.Name = *p.Name
 	}
@@ -127,7 +123,7 @@ func createCertificate(c *call) error {
 	if err != nil {
 		return err
 	}
-	out, err := c.s.Anchors.Upload(c.ctx, c.p, c.anchorTenant(), []identity.Anchor{a})
+	out, err := c.s.Anchors.Upload(c.ctx, c.p, c.anchorTenant(), []identity.Upload{a})
 	if err != nil {
 		return err
 	}
@@ -143,7 +139,7 @@ func createCertificates(c *call) error {
 	if err != nil {
 		return err
 	}
-	anchors := make([]identity.Anchor, len(docs))
+	anchors := make([]identity.Upload, len(docs))
 	for i, x := range docs {
 		if anchors[i], err = anchorOf(x); err != nil {
 			return err
