@@ -54,6 +54,7 @@ type parts struct {
 	telemetry     *telemetry.Telemetry
 	operations    *devicemgmt.Operations
 	registrations *identity.Registrations
+	topics        *access.Topics
 	anchors       *identity.Anchors
 	connectivity  *connectivity.Connectivity
 	broker        *mqtt.Server

@@ -113,7 +113,7 @@ func startBroker(_ context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
-		Anchors: p.anchors, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
+		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
 	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(gate), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg})
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), certificateRules(), loginRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), certificateRules(), topicRules(), loginRules(), accountRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -554,5 +554,13 @@ func certificateRules() []rule {
 		{route: "POST " + routePop + "/verification-code", request: pop + "/verification-code", hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "POST " + routePop + "/pop", request: pop + "/pop", body: `{"proofOfPossessionSignedVerificationCode":"x"}`, hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "POST " + routePop + "/confirmed", request: pop + "/confirmed", hidden: true, may: refusable(admin), elsewhere: 404},
+	}
+}
+
+func topicRules() []rule {
+	const route = "/isobar/mqtt/topicRules"
+	return []rule{
+		{route: "GET " + route, may: holds("ROLE_MQTT_SERVICE_READ", "ROLE_MQTT_SERVICE_ADMIN")},
+		{route: "PUT " + route, body: `{"rules":[]}`, may: holds("ROLE_MQTT_SERVICE_ADMIN")},
 	}
 }

@@ -98,6 +98,8 @@ func (s *sess) take(c *conn, b *batch) {
 		switch {
 		case d.msg.Expired(now) && !d.again:
 			s.discard(d, b, dropExpired)
+		case !d.own && d.state != session.Released && !c.handler.MayReceive(d.msg.Topic):
+			s.discard(d, b, dropDenied)
 		case !s.encode(c, d, b, now):
 			s.discard(d, b, dropTooLarge)
 		}

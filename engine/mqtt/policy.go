@@ -69,6 +69,10 @@ type Handler interface {
 	Subscribe(filter string, qos byte) Reason
 	// Subscribed says that the SUBACK (or CONNACK of a resumed session) is queued: Deliver works from here on.
 	Subscribed(filter string, qos byte)
+	// MayReceive tells whether a routed message may go to this client now; what may not is dropped and counted. It is asked for every message
+	// right before it is written, whether it is new, was queued or retained, but not for those of Conn.Deliver. Other than the rest it is called on
+	// the writing goroutine, also at the same time as another method and after Closed, with locks held: it must neither block nor call the broker.
+	MayReceive(topic string) bool
 	// Unsubscribed says that the client took the subscription back. It is not called when the connection closes.
 	Unsubscribed(filter string)
 	// Closed is called once, at the end.

@@ -14,6 +14,7 @@ type delivery struct {
 	retain bool
 	again  bool // It was sent on an earlier connection: DUP.
 	live   bool // It was sent on this connection.
+	own    bool // Of Conn.Deliver: the policy made it for this client.
 }
 
 // fed is one retained message that is due to a subscription.
@@ -145,7 +146,7 @@ func (s *sess) deliver(m *Message, acked func(bool)) bool {
 	if !ok {
 		return false
 	}
-	d := &delivery{msg: m, qos: min(granted, m.QoS), acked: acked}
+	d := &delivery{msg: m, qos: min(granted, m.QoS), acked: acked, own: true}
 	s.mu.Lock()
 	c := s.conn
 	if c == nil {

@@ -29,6 +29,7 @@ type Deps struct {
 	Operations    *devicemgmt.Operations
 	Registrations *identity.Registrations
 	Anchors       *identity.Anchors // nil: there are no logins with certificates
+	Topics        *access.Topics    // nil: there are no rules for free topics
 	Connectivity  *connectivity.Connectivity
 	Clock         clock.Clock
 	Log           *slog.Logger
@@ -87,9 +88,25 @@ func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Hand
 		since = g.Clock.Now() // passwords do not matter
 		h.expire(in.Until.Sub(since))
 	}
+	h.since = since
+	client := serial
+	if req.Assigned {
+		client = req.ClientID
+	}
+	h.client = client
+	if err := h.readRules(ctx); err != nil {
+		return nil, err
+	}
+	if why := h.topics.Load().Broken(); why != "" {
+		return nil, &mqtt.Refusal{Reason: packet.ClientIDNotValid, Text: why}
+	}
 	h.bootstrap = p.Has("ROLE_DEVICE_BOOTSTRAP") && !p.Has("ROLE_INVENTORY_CREATE")
 	if !h.bootstrap && serial != "" {
 		h.find()
+	}
+	if req.Will != nil && !h.mayPublish(req.Will.Topic) {
+		h.Closed(mqtt.CloseReason{Cause: mqtt.ByPolicy, Reason: packet.NotAuthorized})
+		return nil, &mqtt.Refusal{Reason: packet.NotAuthorized, Text: "the will must not be published to its topic"}
 	}
 	g.enter(h, since, seen)
 	return h, nil

@@ -2,8 +2,10 @@ package c8ymqtt
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
@@ -11,6 +13,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/mqtt/topic"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/wire/smartrest"
 )
 
@@ -23,7 +26,11 @@ type handler struct {
 	serial    string
 	bootstrap bool   // may only ask for credentials
 	anchor    string // fingerprint of the trust anchor that vouched for the client's certificate; empty: it has a password
+	since     time.Time // when it was known to be welcome
+	client    string    // what rules for topics know the client by: the device id, or what the broker gave it
 	ctx       context.Context
+	topics    atomic.Pointer[access.TopicAccess]
+	revoked   atomic.Bool // its rights were taken: not even the will is published
 
 	mu      sync.Mutex // guards the fields below
 	device  iot.ID     // zero until the device is known
@@ -48,6 +55,8 @@ func (h *handler) Realm() string { return string(h.p.Tenant) }
 func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 	levels := strings.Split(strings.TrimPrefix(m.Topic, "/"), "/")
 	switch {
+	case m.Will && h.mustNotPublish(): // it may have waited for long
+		done(mqtt.Verdict{Reason: packet.NotAuthorized})
 	case h.bootstrap:
 		h.publishBootstrap(levels, m, done)
 	case h.dialect(levels, m, done):
@@ -56,10 +65,52 @@ func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 		done(mqtt.Verdict{})
 	case strings.HasPrefix(levels[0], "$"):
 		done(mqtt.Verdict{Reason: packet.TopicNameInvalid})
+	case !h.topics.Load().MayPublish(m.Topic):
+		done(mqtt.Verdict{Reason: packet.NotAuthorized})
 	default:
 		done(mqtt.Verdict{Route: true})
 	}
 }
+
+// readRules works out what the tenant's rules for free topics mean for this client.
+func (h *handler) readRules(ctx context.Context) error {
+	var rules []access.TopicRule
+	if h.g.Topics != nil {
+		var err error
+		if rules, err = h.g.Topics.Of(ctx, h.p.Tenant); err != nil {
+			return err
+		}
+	}
+	h.topics.Store(access.NewTopicAccess(rules, h.p, h.client))
+	return nil
+}
+
+// revoke ends the connection of a client whose rights were taken, without its will.
+func (h *handler) revoke() {
+	h.revoked.Store(true)
+	h.conn.Close(packet.NotAuthorized)
+}
+
+// mayPublish is what is known beforehand about a message: topics of the dialect are judged when it comes.
+func (h *handler) mayPublish(topic string) bool {
+	levels := strings.Split(strings.TrimPrefix(topic, "/"), "/")
+	return h.dialectTopic(levels) || !reserved(levels[0]) && !strings.HasPrefix(levels[0], "$") && !h.bootstrap && h.topics.Load().MayPublish(topic)
+}
+
+// dialectTopic reports whether dialect would take a message.
+func (h *handler) dialectTopic(levels []string) bool {
+	if _, prefixed := mode(levels[0]); prefixed && len(levels) >= 2 {
+		switch levels[1] {
+		case "us", "uat", "ut", "ucr":
+			return true
+		}
+		levels = levels[1:]
+	}
+	return apis[levels[0]]
+}
+
+// MayReceive implements mqtt.Handler.
+func (h *handler) MayReceive(topic string) bool { return h.topics.Load().MayReceive(topic) }
 
 // reserved are the first levels that belong to the dialect, so that a mistyped topic is told instead of routed.
 func reserved(level string) bool {
@@ -118,8 +169,9 @@ func (h *handler) lineError(e *smartrest.LineError) {
 
 // Subscribe implements mqtt.Handler. Topics on which devices send cannot be listened to.
 func (h *handler) Subscribe(filter string, qos byte) packet.Reason {
-	if strings.HasPrefix(filter, "$share/") {
-		if h.bootstrap {
+	if _, inner, shared := topic.SplitShared(filter); shared {
+		// The rules are those of the filter inside. Only routed messages are shared, which those of the dialect never are.
+		if h.bootstrap || !h.maySubscribe(inner) {
 			return packet.NotAuthorized
 		}
 		return packet.Reason(qos)
@@ -131,8 +183,47 @@ func (h *handler) Subscribe(filter string, qos byte) packet.Reason {
 		return packet.NotAuthorized
 	case prefixed && len(levels) > 1 && strings.HasPrefix(levels[1], "u"), apis[levels[0]] && len(levels) > 1:
 		return packet.NotAuthorized
+	case !answers(levels) && !h.maySubscribe(filter):
+		return packet.NotAuthorized
 	}
 	return packet.Reason(qos)
+}
+
+// maySubscribe asks the rules for free topics. Filters for what devices send to the platform are not theirs.
+func (h *handler) maySubscribe(filter string) bool {
+	levels := strings.Split(strings.TrimPrefix(filter, "/"), "/")
+	if _, prefixed := mode(levels[0]); prefixed && len(levels) > 1 && strings.HasPrefix(levels[1], "u") || apis[levels[0]] && len(levels) > 1 {
+		return false
+	}
+	return h.topics.Load().MaySubscribe(filter)
+}
+
+// answers reports whether the dialect sends on topics that a filter names: to this client, so that no rule is asked.
+func answers(levels []string) bool {
+	_, prefixed := mode(levels[0])
+	return prefixed || reserved(levels[0]) || levels[0] == "notification"
+}
+
+// mustNotPublish looks again at the rights of a client whose will is due.
+func (h *handler) mustNotPublish() bool {
+	if h.revoked.Load() {
+		return true
+	}
+	h.mu.Lock()
+	closed := h.closed
+	h.mu.Unlock()
+	if !closed {
+		return false
+	}
+	now, err := h.g.Users.Current(h.ctx, h.p, h.since)
+	if err != nil || !slices.Equal(now.Roles, h.p.Roles) || h.readRules(h.ctx) != nil {
+		return true
+	}
+	if h.anchor != "" {
+		ok, err := h.g.Anchors.Trusts(h.ctx, h.p.Tenant, h.anchor)
+		return err != nil || !ok
+	}
+	return false
 }
 
 // Subscribed implements mqtt.Handler.

@@ -14,18 +14,32 @@ import (
 // A client whose rights changed connects again and has the new ones.
 // So it is when the trust anchor that vouched for a client's certificate is deleted or disabled.
 func (g *Gate) Watch() (stop func(), err error) {
-	users, err := g.Users.Watch(g.recheck)
-	if err != nil || g.Anchors == nil {
-		return users, err
+	var stops []func()
+	end := func() {
+		for _, f := range stops {
+			f()
+		}
 	}
-	anchors, err := g.Anchors.Watch(func(t iot.TenantID) {
-		g.look(func(h *handler) bool { return h.p.Tenant == t && h.anchor != "" })
-	})
-	if err != nil {
-		users()
-		return nil, err
+	watches := []func() (func(), error){func() (func(), error) { return g.Users.Watch(g.recheck) }}
+	if g.Topics != nil {
+		watches = append(watches, func() (func(), error) {
+			return g.Topics.Watch(func(t iot.TenantID) { g.look(func(h *handler) bool { return h.p.Tenant == t }) })
+		})
 	}
-	return func() { anchors(); users() }, nil
+	if g.Anchors != nil {
+		watches = append(watches, func() (func(), error) {
+			return g.Anchors.Watch(func(t iot.TenantID) { g.look(func(h *handler) bool { return h.p.Tenant == t && h.anchor != "" }) })
+		})
+	}
+	for _, watch := range watches {
+		f, err := watch()
+		if err != nil {
+			end()
+			return nil, err
+		}
+		stops = append(stops, f)
+	}
+	return end, nil
 }
 
 // enter adds a connection that was let in at a time. If a user changed while it was being let in, it is looked at again.
@@ -72,7 +86,7 @@ func (g *Gate) verify(suspects []*handler) {
 		if h.anchor != "" {
 			if ok, err := g.Anchors.Trusts(context.Background(), h.p.Tenant, h.anchor); err == nil && !ok {
 				g.Log.Debug("connection ended: its trust anchor was withdrawn", "tenant", h.p.Tenant, "user", h.p.User)
-				h.conn.Close(packet.NotAuthorized)
+				h.revoke()
 				continue
 			} else if err != nil {
 				g.Log.Warn("look at a connection again", "tenant", h.p.Tenant, "user", h.p.User, "err", err)
@@ -82,9 +96,14 @@ func (g *Gate) verify(suspects []*handler) {
 		switch {
 		case fault.Is(err, fault.Unauthenticated), err == nil && !slices.Equal(now.Roles, h.p.Roles):
 			g.Log.Debug("connection ended: its user changed", "tenant", h.p.Tenant, "user", h.p.User)
-			h.conn.Close(packet.NotAuthorized)
+			h.revoke()
 		case err != nil:
 			g.Log.Warn("look at a connection again", "tenant", h.p.Tenant, "user", h.p.User, "err", err)
+		}
+		if err := h.readRules(context.Background()); err != nil {
+			// Without its rules it must not go on; it comes back when they can be read again.
+			g.Log.Warn("topic rules of a connection", "tenant", h.p.Tenant, "user", h.p.User, "err", err)
+			h.conn.Close(packet.ServerUnavailable)
 		}
 	}
 }

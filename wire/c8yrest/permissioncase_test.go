@@ -106,6 +106,8 @@ func platformCases() []permissionCase {
 		{"PUT " + o + "/c/k", `{"value":"w"}`, [people]int{401, 403, 403, 200, 403, 200}},
 		{"DELETE " + o + "/c/k", "", [people]int{401, 403, 403, 204, 403, 204}},
 		{"GET /tenant/system/options", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET /isobar/mqtt/topicRules", "", [people]int{401, 403, 200, 200, 403, 200}},
+		{"PUT /isobar/mqtt/topicRules", `{"rules":[]}`, [people]int{401, 403, 403, 200, 403, 200}},
 		{"GET /tenant/tenants/main/trusted-certificates", "", [people]int{401, 403, 403, 200, 403, 200}},
 		{"GET /tenant/tenants/management/trusted-certificates", "", [people]int{401, 403, 403, 404, 403, 200}},
 		{"POST /tenant/tenants/main/trusted-certificates", `{"certInPemFormat":"x"}`, [people]int{401, 403, 403, 422, 403, 422}},

@@ -35,6 +35,7 @@ type Deps struct {
 	Operations    *devicemgmt.Operations
 	Registrations *identity.Registrations
 	Anchors       *identity.Anchors
+	Topics        *access.Topics
 	Users         *access.Users
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
