@@ -66,6 +66,8 @@ func (p *policy) last(id string) *handler {
 
 func (h *handler) Realm() string { return h.realm }
 
+func (h *handler) User() string { return "user of " + h.req.ClientID }
+
 func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 	h.mu.Lock()
 	h.messages = append(h.messages, m)

@@ -59,6 +59,8 @@ func (r *Refusal) Error() string { return fmt.Sprintf("connection refused: %s (%
 type Handler interface {
 	// Realm is the name space of the connection. It is asked once.
 	Realm() string
+	// User names who is connected, in a form that Config.Will understands after a restart. It is asked at the end of a connection with a will that waits.
+	User() string
 	// Publish takes one inbound message. done must be called once, now or later, on any goroutine; further calls have no
 	// effect. Only then the client gets its acknowledgement, in the order of its PUBLISH packets. The will comes here
 	// too, with m.Will set, before Closed - except a will with a delay (v5), which may come after Closed, as the only

@@ -183,6 +183,12 @@ func (s *Server) realm(ctx context.Context, name string) (*realm, error) {
 	return r, r.load(ctx)
 }
 
+// Load reads the sessions of a realm, so that those that end and wills that are due are not late. Otherwise that happens at the first use.
+func (s *Server) Load(ctx context.Context, realm string) error {
+	_, err := s.realm(ctx, realm)
+	return err
+}
+
 // guard runs f and turns a panic into a log line, a count and false.
 func (s *Server) guard(what string, f func()) (ok bool) {
 	defer func() {

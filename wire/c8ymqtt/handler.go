@@ -24,8 +24,8 @@ type handler struct {
 	p         iot.Principal
 	conn      mqtt.Conn
 	serial    string
-	bootstrap bool   // may only ask for credentials
-	anchor    string // fingerprint of the trust anchor that vouched for the client's certificate; empty: it has a password
+	bootstrap bool      // may only ask for credentials
+	anchor    string    // fingerprint of the trust anchor that vouched for the client's certificate; empty: it has a password
 	since     time.Time // when it was known to be welcome
 	client    string    // what rules for topics know the client by: the device id, or what the broker gave it
 	ctx       context.Context
@@ -50,6 +50,11 @@ func (h *handler) expire(in time.Duration) {
 
 // Realm implements mqtt.Handler.
 func (h *handler) Realm() string { return string(h.p.Tenant) }
+
+// User implements mqtt.Handler, for Gate.Will. Device ids and user names hold no line breaks.
+func (h *handler) User() string {
+	return strings.Join([]string{string(h.p.User), h.anchor, h.serial, h.client}, "\n")
+}
 
 // Publish implements mqtt.Handler.
 func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {

@@ -45,6 +45,9 @@ func (r *Reader) Next() (Header, []byte, error) {
 	return h, body, err
 }
 
+// SetLimit changes the largest packet that is taken from now on.
+func (r *Reader) SetLimit(limit int) { r.limit = limit }
+
 // Buffered tells how many bytes can be read without touching the stream.
 func (r *Reader) Buffered() int { return r.br.Buffered() - r.used }
 
