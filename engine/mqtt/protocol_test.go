@@ -361,3 +361,50 @@ func TestDeniedAtDelivery(t *testing.T) {
 		return err == nil && list[0].QueueLen == 0
 	})
 }
+
+// TestTheEndIsExplained: a v5 client learns why, in words if it takes them.
+func TestTheEndIsExplained(t *testing.T) {
+	s := start(t, &policy{}, nil)
+	for most, words := range map[uint32]bool{0: true, 10: false} {
+		a, _ := s.dial("a", packet.V5, true, func(c *packet.Connect) {
+			if c.Props.MaximumPacketSize = most; most > 0 {
+				c.Props.Mark(packet.PropMaximumPacketSize)
+			}
+		})
+		a.send(pub(1, "t", 1, strings.Repeat("x", 20_000)))
+		d := want[*packet.Disconnect](a)
+		if d.Code != packet.PacketTooLarge || (d.Props.ReasonString != "") != words {
+			t.Errorf("at most %d bytes: %s %q", most, d.Code, d.Props.ReasonString)
+		}
+	}
+	a, _ := s.dial("a", packet.V5, true, nil)
+	b, _ := s.dial("a", packet.V5, true, nil)
+	if code := a.ends(); code != packet.SessionTakenOver {
+		t.Errorf("takeover: %s", code)
+	}
+	s.Disconnect("t1", "a", packet.AdministrativeAction)
+	if code := b.ends(); code != packet.AdministrativeAction {
+		t.Errorf("by the administrator: %s", code)
+	}
+	for name, c := range map[string]struct {
+		p    packet.Packet
+		code packet.Reason
+	}{
+		"a second CONNECT": {&packet.Connect{Version: packet.V5, ClientID: "x"}, packet.ProtocolError}, "CONNACK": {&packet.Connack{}, packet.ProtocolError},
+		"PINGRESP": {&packet.Ping{Response: true}, packet.ProtocolError}, "SUBACK": {&packet.Suback{PacketID: 1, Codes: []packet.Reason{0}}, packet.ProtocolError},
+		"AUTH without a method": {&packet.Auth{Code: packet.Reauthenticate}, packet.ProtocolError}, "an unknown alias": {&packet.Publish{Props: aliased(1)}, packet.ProtocolError},
+		"an alias that is too high": {&packet.Publish{Topic: []byte("x"), Props: aliased(17)}, packet.TopicAliasInvalid}, "a subscription identifier": {&packet.Publish{Topic: []byte("x"), Props: packet.Properties{SubscriptionIDs: []uint32{1}}}, packet.ProtocolError},
+	} {
+		x, _ := s.dial("x", packet.V5, true, nil)
+		x.send(c.p)
+		if code := x.ends(); code != c.code {
+			t.Errorf("%s: %s", name, code)
+		}
+	}
+}
+
+func aliased(n uint16) (p packet.Properties) {
+	p.TopicAlias = n
+	p.Mark(packet.PropTopicAlias)
+	return p
+}
