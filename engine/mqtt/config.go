@@ -53,7 +53,7 @@ type Config struct {
 	MaxSubscriptions int // Subscriptions per session; more are refused with 0x97 (0x80 in 3.x). 1,000.
 
 	MaxSessionExpiry time.Duration // Longest life of a session without a connection; it is the one of 3.x. 30 days.
-	ReadBufferBytes  int           // Per connection. Packets that do not fit get their own memory. 2,048.
+	ReadBufferBytes  int           // Per connection that streams; a quiet one holds none. Packets that do not fit get their own memory. 4,096.
 }
 
 // Check reports what cannot work. It is pure.
@@ -100,5 +100,5 @@ func (c *Config) fill() {
 	orDefault(&c.MaxRetained, 100_000)
 	orDefault(&c.MaxSubscriptions, 1000)
 	orDefault(&c.MaxSessionExpiry, 30*24*time.Hour)
-	orDefault(&c.ReadBufferBytes, 2048)
+	orDefault(&c.ReadBufferBytes, 4096)
 }

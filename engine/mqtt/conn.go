@@ -51,7 +51,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{srv: s, nc: nc, gone: make(chan struct{})}
-	c.rd = packet.NewReader((*deadlineReader)(c), s.cfg.ReadBufferBytes, s.cfg.MaxConnectBytes)
+	c.rd = s.buffers.NewReader((*deadlineReader)(c), s.cfg.MaxConnectBytes)
 	c.begun = true // CONNECT has its own deadline.
 	c.in.room.L = &c.in.mu
 	c.out.room.L = &c.out.mu

@@ -16,6 +16,7 @@ type Server struct {
 	cfg     Config
 	met     *metrics
 	batches sync.Pool // *batch
+	buffers *packet.Buffers
 
 	mu        sync.Mutex // Guards the fields below.
 	conns     map[*conn]struct{}
@@ -39,7 +40,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		cfg: cfg, met: met, batches: sync.Pool{New: func() any { return new(batch) }}, conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{}, realms: map[string]*realm{},
+		cfg: cfg, met: met, batches: sync.Pool{New: func() any { return new(batch) }}, buffers: packet.NewBuffers(cfg.ReadBufferBytes), conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{}, realms: map[string]*realm{},
 	}, nil
 }
 
@@ -97,6 +98,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	defer s.untrack(c)
 	defer context.AfterFunc(ctx, func() { c.kill(ByShutdown, packet.ServerShuttingDown, ctx.Err()) })()
 	c.serve(ctx)
+	c.rd.Release()
 }
 
 func (s *Server) track(c *conn) bool {
