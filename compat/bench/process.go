@@ -38,7 +38,7 @@ func freePort() string {
 func (o options) startServer(data string) (*process, error) {
 	p := &process{http: freePort(), mqtt: freePort()}
 	p.cmd = exec.Command(o.bin, "server", "--data", data, "--http", p.http, "--mqtt", p.mqtt, "--log-level", "warn")
-	p.cmd.Env = append(os.Environ(), "ISOBAR_ADMIN_PASSWORD="+password)
+	p.cmd.Env = append(os.Environ(), "ISOBAR_ADMIN_PASSWORD="+password, "ISOBAR_BOOTSTRAP_PASSWORD="+password)
 	p.cmd.Stderr = os.Stderr
 	return p, p.start(func() bool {
 		r, err := http.Get("http://" + p.http + "/readyz")
