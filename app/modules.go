@@ -47,9 +47,10 @@ func modules() []module {
 		{"devicemgmt", "platform", server, []string{"sql", "bus", "registry", "audit"}, startDeviceManagement},
 		{"identity", "platform", server, []string{"sql", "bus", "access", "registry", "audit", "tenancy"}, startIdentity},
 		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "identity", "access", "tenancy"}, startConnectivity},
-		{"broker", "platform", server, []string{"connectivity", "identity", "telemetry", "devicemgmt", "limits"}, startBroker},
+		{"rawlog", "platform", server, []string{"tenancy"}, startRawLog},
+		{"broker", "platform", server, []string{"rawlog", "connectivity", "identity", "telemetry", "devicemgmt", "limits"}, startBroker},
 		{"web", "user", server, nil, startWeb},
-		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "web", "limits"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "limits"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.
 		{"mqtt listener", "edge", server, []string{"broker", "certificates", "firewall", "limits"}, startMQTTListeners},

@@ -19,6 +19,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -57,6 +58,7 @@ type parts struct {
 	topics        *access.Topics
 	anchors       *identity.Anchors
 	connectivity  *connectivity.Connectivity
+	rawlog        *rawlog.Log
 	broker        *mqtt.Server
 	realtime      *bayeux.Server
 	rest          *c8yrest.Server

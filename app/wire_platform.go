@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/session/sessionpebble"
@@ -12,6 +15,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/platform/connectivity"
+	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/devicemgmt/devicemgmtsql"
 	"github.com/isobar-iot/isobar/platform/identity"
@@ -108,6 +112,18 @@ func startConnectivity(_ context.Context, p *parts) (stopFunc, error) {
 	return func(context.Context) error { p.connectivity.Close(); return nil }, nil
 }
 
+// startRawLog opens what keeps publications as they came in. It lies in the data folder also with PostgreSQL: every node keeps its own.
+func startRawLog(_ context.Context, p *parts) (stopFunc, error) {
+	var err error
+	p.rawlog, err = rawlog.Open(filepath.Join(p.conf.Data, "raw"), &pebble.Options{Logger: pebbleLog{p.log}, FormatMajorVersion: pebble.FormatNewest},
+		rawlog.Deps{Clock: p.clock, Log: p.component("rawlog"), Reg: p.reg, Option: p.option})
+	if err != nil {
+		return nil, err
+	}
+	p.tenants.AddEraser("rawBytes", false, p.rawlog.DropTenant)
+	return func(context.Context) error { return p.rawlog.Close() }, nil
+}
+
 func startBroker(ctx context.Context, p *parts) (stopFunc, error) {
 	var err error
 	if p.sessions, err = openSessions(p); err != nil {
@@ -115,7 +131,7 @@ func startBroker(ctx context.Context, p *parts) (stopFunc, error) {
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
 		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
-	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(gate), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg,
+	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg,
 		Will: gate.Will, ResponsePrefix: "responses/"})
 	if err != nil {
 		return nil, err

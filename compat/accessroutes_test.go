@@ -242,6 +242,13 @@ func dataRules() []rule {
 		}
 		return open // refused, or without what is not covered
 	})
+	// Our own: how complete the data of a device is, for who may read its measurements.
+	add("GET /isobar/ledgers/{id}", "/isobar/ledgers/{dev}", "", at(oracle.Read, oracle.Measurement, "dev"))
+	add("GET /isobar/ledgers", "", "", or2(holds("ROLE_MEASUREMENT_READ")))
+	// Our own: publications as they came in, for who may read all data and the options.
+	add("GET /isobar/publications", "", "", func(_ *oracle.World, u oracle.User, _ map[string]string) verdict {
+		return iff(u.Has("ROLE_MEASUREMENT_READ") && u.Has("ROLE_EVENT_READ") && u.Has("ROLE_ALARM_READ") && u.Has("ROLE_OPTION_MANAGEMENT_READ"))
+	})
 	file := []string{"Content-Type", "text/plain"}
 	read, change := at(oracle.Read, oracle.Event, "dev", custom), at(oracle.Change, oracle.Event, "dev", custom)
 	attached := func(m *matrix) map[string]string {

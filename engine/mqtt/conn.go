@@ -37,9 +37,9 @@ type conn struct {
 
 	live   atomic.Pointer[sess] // Set while the session takes messages for this connection.
 	killed atomic.Bool
-	fresh  bool          // Reading goroutine only, as the next two: a packet was read since the deadline was set.
+	fresh  bool          // Reading goroutine only, as the next two: a packet was read since the deadline was looked at.
 	begun  bool          // A packet has begun, and its deadline was set.
-	until  time.Time     // The deadline, zero for none.
+	silent time.Time     // The deadline, zero for none.
 	gone   chan struct{} // Closed when the session is released.
 
 	whyMu sync.Mutex // Guards why.
@@ -92,7 +92,7 @@ var errKilled = errors.New("connection is being closed")
 func (c *conn) kill(cause Cause, reason Reason, err error) {
 	c.whyMu.Lock()
 	if c.why.Cause == 0 {
-		c.why = CloseReason{cause, reason, err}
+		c.why = CloseReason{Cause: cause, Reason: reason, Err: err}
 	}
 	c.whyMu.Unlock()
 	// The order matters, see deadlineReader.Read.
@@ -124,16 +124,13 @@ func (r *deadlineReader) Read(b []byte) (int, error) {
 	c := (*conn)(r)
 	if c.fresh {
 		c.fresh, c.begun = false, false
-		c.until = time.Time{}
-		if c.keepAlive > 0 {
-			c.until = time.Now().Add(c.keepAlive)
-		}
-		if err := c.nc.SetReadDeadline(c.until); err != nil {
+		if err := r.extend(); err != nil {
 			return 0, err
 		}
 	} else if !c.begun {
 		c.begun = true
-		if at := time.Now().Add(c.srv.cfg.PacketTimeout); c.until.IsZero() || at.Before(c.until) {
+		if at := time.Now().Add(c.srv.cfg.PacketTimeout); c.silent.IsZero() || at.Before(c.silent) {
+			c.silent = at
 			if err := c.nc.SetReadDeadline(at); err != nil {
 				return 0, err
 			}
@@ -144,6 +141,24 @@ func (r *deadlineReader) Read(b []byte) (int, error) {
 		return 0, errKilled
 	}
 	return c.nc.Read(b)
+}
+
+// extend moves the deadline of the keep alive on. It is a sixteenth late, so that it need not be moved for every packet of a busy connection.
+func (r *deadlineReader) extend() error {
+	c := (*conn)(r)
+	if c.keepAlive <= 0 {
+		if c.silent.IsZero() {
+			return nil
+		}
+		c.silent = time.Time{}
+		return c.nc.SetReadDeadline(c.silent)
+	}
+	at := time.Now().Add(c.keepAlive)
+	if !at.After(c.silent) {
+		return nil
+	}
+	c.silent = at.Add(c.keepAlive / 16)
+	return c.nc.SetReadDeadline(c.silent)
 }
 
 // serve runs the connection from the first byte to the end.
@@ -187,6 +202,7 @@ func (c *conn) giveUp() {
 func (c *conn) teardown() {
 	why := c.reason()
 	if why.Cause == ByNetwork || why.Cause == BySilence {
+		why.Settled = c.in.idle() && settled(c.nc)
 		c.nc.Close()
 	}
 	c.in.waitIdle(c.srv.cfg.DrainTimeout)

@@ -217,12 +217,16 @@ func (in *inflow) holds(pid uint16) bool {
 	return false
 }
 
+// idle tells whether nothing is in progress.
+func (in *inflow) idle() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.list) == 0 && !in.draining
+}
+
 // waitIdle waits until nothing is in progress, at most d.
 func (in *inflow) waitIdle(d time.Duration) {
-	in.mu.Lock()
-	idle := len(in.list) == 0 && !in.draining
-	in.mu.Unlock()
-	if idle {
+	if in.idle() {
 		return
 	}
 	defer time.AfterFunc(d, in.abandon).Stop()

@@ -137,4 +137,7 @@ type CloseReason struct {
 	Cause  Cause
 	Reason Reason // What a v5 client was told, or said when Cause is ByClient.
 	Err    error  // May be nil.
+	// Settled says of a connection that broke or fell silent that every publish was acknowledged and that the client's host has confirmed
+	// every byte, so that no acknowledgement was lost with it. False also where that cannot be known.
+	Settled bool
 }

@@ -108,6 +108,7 @@ func (c *conn) publish(p *packet.Publish) error {
 		}
 	}
 	m := wireMessage(name, p.Payload, p.QoS, p.Retain, &p.Props)
+	m.PacketID, m.Dup = p.PacketID, p.Dup
 	if !c.in.waitRoom(c, p.QoS, m.Size()) {
 		return errReceiveMaximum
 	}

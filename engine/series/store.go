@@ -10,6 +10,7 @@ import (
 type Entry struct {
 	Tenant iot.TenantID
 	M      *iot.Measurement
+	From   *Delivery // how it came, to be remembered in the same commit; nil: it is not remembered
 }
 
 // Store keeps measurements. All methods are safe for concurrent use. A context that ends stops the call with the context's error,
@@ -39,6 +40,10 @@ type Store interface {
 	// each with the unit of its newest measurement. A series whose measurements were all deleted may stay listed as long as the
 	// source has any other measurement.
 	Catalog(ctx context.Context, tenant iot.TenantID, source iot.ID) ([]Info, error)
+
+	// Deliveries returns what Append remembers of the latest deliveries of a client, oldest first: all of its latest Remembered commits,
+	// maybe more.
+	Deliveries(ctx context.Context, tenant iot.TenantID, client uint64) ([]Delivery, error)
 
 	// DropTenant removes everything of a tenant, durably. It is no error if there is nothing.
 	DropTenant(ctx context.Context, tenant iot.TenantID) error

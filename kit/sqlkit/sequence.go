@@ -36,7 +36,7 @@ func (db *DB) NextID(ctx context.Context, tenant, name string) (int64, error) {
 	defer b.mu.Unlock()
 	if b.next >= b.end {
 		var end int64
-		err := db.Write(ctx, func(tx *Tx) error {
+		err := db.Write(withoutDelivery(ctx), func(tx *Tx) error {
 			return tx.QueryRow(ctx, `INSERT INTO sequence (tenant, name, next) VALUES (?, ?, ?)
 				ON CONFLICT (tenant, name) DO UPDATE SET next = sequence.next + ? RETURNING next`,
 				tenant, name, int64(1+sequenceBlock), int64(sequenceBlock)).Scan(&end)

@@ -116,7 +116,9 @@ var ErrClosed = errors.New("the database is closed")
 
 // Write runs fn in a transaction and returns nil only when it is durable. If fn fails, nothing of it is kept and its error is returned. fn may run
 // more than once.
-func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
+func (db *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
+	fn, done := effect(ctx, fn)
+	defer func() { done(err) }()
 	if db.Dialect == Postgres {
 		return db.writePostgres(ctx, fn)
 	}

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,27 +9,28 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 )
 
 const (
-	// submitQueue bounds what waits for a commit. When it is full, Submit blocks: the devices feel it as back pressure.
-	submitQueue = 8192
 	// maxBatch entries share a commit. Beyond it a commit costs more than the shared fsync saves.
 	maxBatch = 1000
-	// maxMessage bounds a message on the bus; a batch beyond it is split. The default of a NATS server is 1 MiB.
-	maxMessage = 768 << 10
 )
 
 // submission is what one caller waits for. It is committed as a whole or not at all.
 type submission struct {
 	tenant iot.TenantID
 	first  *iot.Measurement
+	from   *series.Delivery // of first; may be nil
+	book   *account         // of first's source
 	rest   []iot.Measurement
 	mode   iot.ProcessingMode
 	done   func(error)
 	err    error
 }
+
+// size is the number of measurements of s.
+func (s *submission) size() int { return 1 + len(s.rest) }
 
 // each calls fn for the measurements of s.
 func (s *submission) each(fn func(*iot.Measurement)) {
@@ -40,33 +40,31 @@ func (s *submission) each(fn func(*iot.Measurement)) {
 	}
 }
 
-// batcher commits what many callers submit. One goroutine appends, taking whatever waits when the previous commit has ended: under load
-// groups form by themselves, without load nobody waits. A second one publishes and answers while the next commit runs.
+// batcher commits what many callers submit. One goroutine appends, taking whatever waits in the lanes when the previous commit has ended:
+// under load groups form by themselves, without load nobody waits. A second one publishes and answers while the next commit runs.
 type batcher struct {
 	d     Deps
-	queue chan submission
+	books *books
+	lanes *lanes
 	done  chan []submission // committed, to be published and answered, in order
 	free  chan []submission
 	wg    sync.WaitGroup
-
-	mu     sync.RWMutex // guards closed, and the queue against being closed while somebody submits
-	closed bool
 
 	size    prometheus.Histogram
 	latency prometheus.Histogram
 }
 
-func newBatcher(d Deps) *batcher {
+func newBatcher(d Deps, books *books) *batcher {
 	b := &batcher{
-		d: d, queue: make(chan submission, submitQueue), done: make(chan []submission, 1), free: make(chan []submission, 3),
+		d: d, books: books, lanes: newLanes(), done: make(chan []submission, 1), free: make(chan []submission, 3),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_batch_entries", Help: "Measurements per commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 6)}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_commit_seconds", Help: "Duration of a commit of measurements.",
 			Buckets: prometheus.ExponentialBuckets(0.0002, 4, 8)}),
 	}
 	if d.Reg != nil {
-		d.Reg.MustRegister(b.size, b.latency, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "isobar_telemetry_queue_entries",
-			Help: "Submissions that wait for a commit; Submit blocks at the bound."}, func() float64 { return float64(len(b.queue)) }))
+		d.Reg.MustRegister(b.size, b.latency)
+		b.lanes.export(d.Reg)
 	}
 	for range cap(b.free) {
 		b.free <- make([]submission, 0, maxBatch)
@@ -79,32 +77,16 @@ func newBatcher(d Deps) *batcher {
 
 // close refuses further submissions and waits for those that were accepted.
 func (b *batcher) close() {
-	b.mu.Lock()
-	was := b.closed
-	b.closed = true
-	b.mu.Unlock()
-	if !was {
-		close(b.queue)
-	}
+	b.lanes.close()
 	b.wg.Wait()
 }
 
 func (b *batcher) submit(ctx context.Context, s submission) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.closed {
-		s.done(fault.E(fault.Op("telemetry.Submit"), fault.Unavailable))
-		return
-	}
-	select {
-	case b.queue <- s:
-		return
-	default:
-	}
-	select {
-	case b.queue <- s:
-	case <-ctx.Done():
-		s.done(fault.E(fault.Op("telemetry.Submit"), ctx.Err()))
+	b.receive(&s)
+	if err := b.lanes.put(ctx, s, b.d.Clock.Now()); err != nil {
+		s.err = fault.E(fault.Op("telemetry.Submit"), err)
+		b.book([]submission{s})
+		s.done(s.err)
 	}
 }
 
@@ -113,20 +95,10 @@ func (b *batcher) commit() {
 	defer b.wg.Done()
 	defer close(b.done)
 	entries := make([]series.Entry, 0, maxBatch)
-	for s := range b.queue {
-		batch, n := append((<-b.free)[:0], s), 1+len(s.rest)
-	collect:
-		for n < maxBatch {
-			select {
-			case next, ok := <-b.queue:
-				if !ok {
-					break collect
-				}
-				batch = append(batch, next)
-				n += 1 + len(next.rest)
-			default:
-				break collect
-			}
+	for {
+		batch, ok := b.lanes.take((<-b.free)[:0])
+		if !ok {
+			return
 		}
 		entries = b.store(batch, entries)
 		clear(entries)
@@ -139,7 +111,10 @@ func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
 	buf = buf[:0]
 	for i := range batch {
 		if s := &batch[i]; s.mode != iot.Transient {
-			s.each(func(m *iot.Measurement) { buf = append(buf, series.Entry{Tenant: s.tenant, M: m}) })
+			buf = append(buf, series.Entry{Tenant: s.tenant, M: s.first, From: s.from})
+			for j := range s.rest {
+				buf = append(buf, series.Entry{Tenant: s.tenant, M: &s.rest[j]})
+			}
 		}
 	}
 	if len(buf) == 0 {
@@ -166,6 +141,27 @@ func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
 	return buf
 }
 
+// receive counts a submission as under way.
+func (b *batcher) receive(s *submission) {
+	s.book = b.books.received(s.tenant, s.first.Source, 1)
+	for i := range s.rest {
+		b.books.received(s.tenant, s.rest[i].Source, 1)
+	}
+}
+
+// book enters the outcome of submissions into the ledgers of their sources.
+func (b *batcher) book(batch []submission) {
+	now := b.d.Clock.Now().UnixMilli()
+	for i := range batch {
+		s := &batch[i]
+		s.book.settle(s.first, s.err, now)
+		for j := range s.rest {
+			m := &s.rest[j]
+			b.books.of(s.tenant, m.Source).settle(m, s.err, now)
+		}
+	}
+}
+
 // answer publishes what was committed, then tells the callers.
 func (b *batcher) answer() {
 	defer b.wg.Done()
@@ -177,62 +173,12 @@ func (b *batcher) answer() {
 			}
 		}
 		out.flush()
+		b.lanes.answered(len(batch))
+		b.book(batch)
 		for i := range batch {
 			batch[i].done(batch[i].err)
 		}
 		clear(batch)
 		b.free <- batch
-	}
-}
-
-type topic struct {
-	tenant iot.TenantID
-	rules  bool
-}
-
-// maxSpare buffers are kept for reuse.
-const maxSpare = 16
-
-// outbox collects one message per topic.
-type outbox struct {
-	bus *bus.Bus
-	m   map[topic][]byte
-	buf [][]byte // for reuse
-}
-
-func (o *outbox) add(to topic, m *iot.Measurement) {
-	b, ok := o.m[to]
-	switch {
-	case !ok && len(o.buf) > 0:
-		b, o.buf = o.buf[len(o.buf)-1], o.buf[:len(o.buf)-1]
-		fallthrough
-	case !ok:
-		b = appendBatchStart(b[:0], iot.Created)
-	default:
-		b = append(b, ',')
-	}
-	b = AppendMeasurement(b, m)
-	if len(b) > maxMessage {
-		o.send(to, b)
-		return
-	}
-	o.m[to] = b
-}
-
-func (o *outbox) send(to topic, b []byte) {
-	subject := bus.Subject(to.tenant, string(iot.KindMeasurement), string(iot.Created))
-	if to.rules {
-		subject += "." + rulesOnly
-	}
-	o.bus.Publish(subject, append(b, batchEnd...))
-	delete(o.m, to)
-	if len(o.buf) < maxSpare {
-		o.buf = append(o.buf, b)
-	}
-}
-
-func (o *outbox) flush() {
-	for to, b := range o.m {
-		o.send(to, b)
 	}
 }

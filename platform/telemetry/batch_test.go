@@ -45,7 +45,7 @@ func (g *gate) Append(ctx context.Context, entries []series.Entry) error {
 
 func (f *fixture) submit(g *gate, i int, results chan<- error) {
 	m := reading(f.dev, i, fmt.Sprint(i))
-	f.tm.Submit(ctx, "acme", &m, iot.Persistent, func(err error) {
+	f.tm.Submit(ctx, "acme", &m, iot.Persistent, nil, func(err error) {
 		if err == nil && g.durable.Load() == 0 {
 			err = errors.New("answered before it was durable")
 		}
@@ -105,7 +105,7 @@ func TestOneBadMeasurementDoesNotSpoilTheOthers(t *testing.T) {
 	bad := reading(f.dev, 1, "1")
 	bad.Type = string([]byte{0xff})
 	var first error
-	f.tm.Submit(ctx, "acme", &bad, iot.Persistent, func(err error) { first = err })
+	f.tm.Submit(ctx, "acme", &bad, iot.Persistent, nil, func(err error) { first = err })
 	f.kind("a measurement that no store takes", first, fault.Invalid)
 
 	var wg sync.WaitGroup
@@ -113,7 +113,7 @@ func TestOneBadMeasurementDoesNotSpoilTheOthers(t *testing.T) {
 	for i := range results {
 		wg.Add(1)
 		m := reading(f.dev, i, "1")
-		f.tm.Submit(ctx, "acme", &m, iot.Persistent, func(err error) { results[i] = err; wg.Done() })
+		f.tm.Submit(ctx, "acme", &m, iot.Persistent, nil, func(err error) { results[i] = err; wg.Done() })
 	}
 	wg.Wait()
 	for i, err := range results {
@@ -150,7 +150,7 @@ func TestSubmitBlocksWhenTheQueueIsFull(t *testing.T) {
 	full, cancel := context.WithCancel(ctx)
 	blocked := make(chan error, 1)
 	m := reading(f.dev, 99999, "1")
-	go f.tm.Submit(full, "acme", &m, iot.Persistent, func(err error) { blocked <- err })
+	go f.tm.Submit(full, "acme", &m, iot.Persistent, nil, func(err error) { blocked <- err })
 	cancel()
 	f.kind("a caller that gives up", <-blocked, fault.Canceled)
 	go func() {
@@ -190,7 +190,7 @@ func TestBatchesAreSplitByTenant(t *testing.T) {
 	<-g.entered
 	for i, tenant := range []iot.TenantID{"one", "two", "one"} {
 		m := reading(iot.ID(10+i), i, "1")
-		f.tm.Submit(ctx, tenant, &m, iot.Persistent, func(err error) { results <- err })
+		f.tm.Submit(ctx, tenant, &m, iot.Persistent, nil, func(err error) { results <- err })
 	}
 	g.outcome <- nil
 	<-g.entered
@@ -239,7 +239,7 @@ func BenchmarkSubmit(b *testing.B) {
 							return
 						}
 						m := reading(iot.ID(c+1), int(i), "16.5")
-						tm.Submit(ctx, "acme", &m, iot.Persistent, done)
+						tm.Submit(ctx, "acme", &m, iot.Persistent, nil, done)
 						if err := <-result; err != nil {
 							b.Error(err)
 						}

@@ -71,6 +71,7 @@ type fixture struct {
 	clock   *clock.Manual
 	series  series.Store
 	options map[string]string
+	deps    telemetry.Deps
 	dev     iot.ID // owned by device
 	other   iot.ID // owned by admin
 }
@@ -94,16 +95,31 @@ func setup(t *testing.T, store series.Store) *fixture {
 	f.must(err)
 	blobs, err := blob.New(ctx, db, f.clock)
 	f.must(err)
-	f.tm, err = telemetry.New(telemetry.Deps{Series: store, Store: documents, Blobs: blobs, Registry: f.reg, Policy: policy, Audit: f.audit, Bus: f.bus,
-		Clock: f.clock, Log: log, Reg: prometheus.NewRegistry(), Option: func(_ context.Context, t iot.TenantID, category, key string) (string, bool) {
+	f.deps = telemetry.Deps{Series: store, Store: documents, Blobs: blobs, Registry: f.reg, Policy: policy, Audit: f.audit, Bus: f.bus,
+		Clock: f.clock, Log: log, Option: func(_ context.Context, t iot.TenantID, category, key string) (string, bool) {
 			v, ok := f.options[category+"/"+key]
 			return v, ok
-		}})
-	f.must(err)
-	t.Cleanup(f.tm.Close)
+		}}
+	f.start()
 	f.dev = f.object(device, `{"name":"dev","c8y_IsDevice":{}}`)
 	f.other = f.object(admin, `{"name":"other","c8y_IsDevice":{}}`)
 	return f
+}
+
+func (f *fixture) start() {
+	f.t.Helper()
+	f.deps.Reg = prometheus.NewRegistry()
+	var err error
+	f.tm, err = telemetry.New(f.deps)
+	f.must(err)
+	f.t.Cleanup(f.tm.Close)
+}
+
+// restart goes on with the same stores.
+func (f *fixture) restart() {
+	f.t.Helper()
+	f.tm.Close()
+	f.start()
 }
 
 func simple(t *testing.T) *fixture { return setup(t, seriesmem.New()) }

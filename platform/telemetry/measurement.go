@@ -41,17 +41,31 @@ func (q MeasurementQuery) query() series.Query {
 
 // Submit hands one measurement, whose writer was authorized already, to the batcher of the process and returns. done is called once, with
 // nil when the measurement is durable and published, from the batcher's goroutine: it must not block. m and what it points to must not
-// change until then; its Seq is set. Submit blocks while the queue is full; if ctx ends meanwhile, done is called at once.
-func (tm *Telemetry) Submit(ctx context.Context, t iot.TenantID, m *iot.Measurement, mode iot.ProcessingMode, done func(error)) {
+// change until then; its Seq is set. Submit blocks while the queue is full; if ctx ends meanwhile, done is called at once. from, which may be
+// nil, names the delivery that brought the measurement, so that Delivered finds it once it is stored.
+func (tm *Telemetry) Submit(ctx context.Context, t iot.TenantID, m *iot.Measurement, mode iot.ProcessingMode, from *series.Delivery, done func(error)) {
 	// What no driver takes must not spoil the batch of the others.
-	if err := series.Check([]series.Entry{{Tenant: t, M: m}}); err != nil {
+	err := series.Check([]series.Entry{{Tenant: t, M: m}})
+	if err == nil {
+		err = tm.timely(ctx, t, m)
+	}
+	if err != nil {
+		tm.Refused(t, m.Source, err)
 		done(err)
 		return
 	}
-	tm.batch.submit(ctx, submission{tenant: t, first: m, mode: mode, done: done})
+	tm.batch.submit(ctx, submission{tenant: t, first: m, from: from, mode: mode, done: done})
 }
 
-// Record stores measurements, all or none, and returns when they are durable. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
+// Delivered returns the deliveries of a client that are known to be stored, the latest series.Remembered commits of it at least, oldest first.
+func (tm *Telemetry) Delivered(ctx context.Context, t iot.TenantID, client uint64) ([]series.Delivery, error) {
+	return tm.d.Series.Deliveries(ctx, t, client)
+}
+
+// patience is how long Record waits for a place in the queue before it tells the caller to come again.
+const patience = 2 * time.Second
+
+// Record stores measurements, all or none, and returns when they are durable. While the queue stays full it is Exhausted. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
 func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.ProcessingMode, ms []iot.Measurement) ([]iot.Measurement, error) {
 	if len(ms) == 0 {
 		return ms, nil
@@ -62,11 +76,16 @@ func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.Proce
 			clear(checked) // what the decision depends on differs from one to the next
 		}
 		if err := tm.acceptable(ctx, p, &ms[i], checked); err != nil {
+			if checked[ms[i].Source] { // it exists, and p may write to it
+				tm.Refused(p.Tenant, ms[i].Source, err)
+			}
 			return nil, err
 		}
 	}
 	result := make(chan error, 1)
-	tm.batch.submit(ctx, submission{tenant: p.Tenant, first: &ms[0], rest: ms[1:], mode: mode, done: func(err error) { result <- err }})
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tm.batch.submit(wait, submission{tenant: p.Tenant, first: &ms[0], rest: ms[1:], mode: mode, done: func(err error) { result <- err }})
 	// Once accepted it is committed whether the client waits or not, and ms must not change before that.
 	if err := <-result; err != nil {
 		return nil, err
@@ -87,7 +106,10 @@ func (tm *Telemetry) acceptable(ctx context.Context, p iot.Principal, m *iot.Mea
 		checked[m.Source] = true
 	}
 	m.Time, m.Seq = iot.FromMillis(m.Time.UnixMilli()), 0
-	return series.Check([]series.Entry{{Tenant: p.Tenant, M: m}})
+	if err := series.Check([]series.Entry{{Tenant: p.Tenant, M: m}}); err != nil {
+		return err
+	}
+	return tm.timely(ctx, p.Tenant, m)
 }
 
 // Measurement returns one measurement.

@@ -24,6 +24,7 @@ type orphan struct {
 // remover removes the data of objects that were deleted, one after the other. Every node does it; removing twice is harmless.
 type remover struct {
 	d     Deps
+	books *books
 	queue chan orphan
 	stop  func()
 	quit  chan struct{} // closed: take no more
@@ -31,8 +32,8 @@ type remover struct {
 	once  sync.Once
 }
 
-func newRemover(d Deps) (*remover, error) {
-	r := &remover{d: d, queue: make(chan orphan, removeQueue), quit: make(chan struct{})}
+func newRemover(d Deps, books *books) (*remover, error) {
+	r := &remover{d: d, books: books, queue: make(chan orphan, removeQueue), quit: make(chan struct{})}
 	var err error
 	r.stop, err = d.Bus.Subscribe(bus.All("inventory", string(iot.Deleted), "*"), func(t iot.TenantID, _ string, data []byte) {
 		var c registry.Change
@@ -93,6 +94,9 @@ func (r *remover) remove(o orphan) {
 		if gone, err = r.d.Store.DeleteAlarms(ctx, o.tenant, all, AlarmQuery{Sources: sources}, rev); len(gone) < DeleteBatch {
 			break
 		}
+	}
+	if err == nil {
+		err = r.books.drop(ctx, o.tenant, o.source)
 	}
 	if err != nil {
 		r.d.Log.Error("remove the data of a deleted object", "tenant", o.tenant, "device", o.source, "err", err)

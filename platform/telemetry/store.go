@@ -72,6 +72,7 @@ const DeleteBatch = 500
 type Store interface {
 	Events
 	Alarms
+	Ledgers
 	// NextID returns the next id of a document of the tenant.
 	NextID(ctx context.Context, t iot.TenantID) (iot.ID, error)
 }

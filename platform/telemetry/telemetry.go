@@ -42,16 +42,19 @@ type Deps struct {
 type Telemetry struct {
 	d       Deps
 	batch   *batcher
+	books   *books
+	clocks  clockRules
 	remover *remover
 }
 
 // New returns the face and starts its batcher and its remover, which Close ends.
 func New(d Deps) (*Telemetry, error) {
-	tm := &Telemetry{d: d}
-	tm.batch = newBatcher(d)
+	tm := &Telemetry{d: d, books: newBooks(d)}
+	tm.batch = newBatcher(d, tm.books)
 	var err error
-	if tm.remover, err = newRemover(d); err != nil {
+	if tm.remover, err = newRemover(d, tm.books); err != nil {
 		tm.batch.close()
+		tm.books.close()
 		return nil, err
 	}
 	return tm, nil
@@ -61,6 +64,7 @@ func New(d Deps) (*Telemetry, error) {
 func (tm *Telemetry) Close() {
 	tm.remover.close()
 	tm.batch.close()
+	tm.books.close()
 }
 
 func (tm *Telemetry) revision(p iot.Principal) sqlkit.Revision {

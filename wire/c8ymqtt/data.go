@@ -9,7 +9,7 @@ import (
 )
 
 // executeData runs the commands that change an object, its alarms and its events.
-func (h *handler) executeData(mode iot.ProcessingMode, t target, m smartrest.Message) error {
+func (h *handler) executeData(a *arrival, mode iot.ProcessingMode, t target, m smartrest.Message) error {
 	switch m := m.(type) {
 	case smartrest.UpdateObject:
 		return h.patch(t.id, m.Patch)
@@ -29,8 +29,8 @@ func (h *handler) executeData(mode iot.ProcessingMode, t target, m smartrest.Mes
 		return h.software(t, m.Apply)
 	case smartrest.RaiseAlarm:
 		m.Alarm.Source = t.id
-		_, _, err := h.g.Telemetry.RaiseAlarm(h.ctx, h.p, *m.Alarm)
-		return err
+		_, _, err := h.g.Telemetry.RaiseAlarm(a.effect(h.ctx), h.p, *m.Alarm)
+		return once(err)
 	case smartrest.AlarmSeverity:
 		return h.patchAlarm(t, m.Type, telemetry.AlarmPatch{Severity: &m.Severity})
 	case smartrest.ClearAlarm:
@@ -39,7 +39,7 @@ func (h *handler) executeData(mode iot.ProcessingMode, t target, m smartrest.Mes
 	case smartrest.RemoveAlarmFragments:
 		return h.patchAlarm(t, m.Type, telemetry.AlarmPatch{Fragments: m.Patch()})
 	case smartrest.SendEvent:
-		return h.event(mode, t, m)
+		return h.event(a, mode, t, m)
 	case smartrest.RemoveEventFragments:
 		return h.removeEventFragments(t, m)
 	case smartrest.ParameterUpdate:
@@ -122,9 +122,9 @@ func (h *handler) patchAlarm(t target, typ string, patch telemetry.AlarmPatch) e
 	return err
 }
 
-func (h *handler) event(mode iot.ProcessingMode, t target, m smartrest.SendEvent) error {
+func (h *handler) event(a *arrival, mode iot.ProcessingMode, t target, m smartrest.SendEvent) error {
 	m.Event.Source = t.id
-	if _, err := h.g.Telemetry.CreateEvent(h.ctx, h.p, mode, *m.Event); err != nil {
+	if _, err := h.g.Telemetry.CreateEvent(a.effect(h.ctx), h.p, mode, *m.Event); once(err) != nil {
 		return err
 	}
 	if m.UpdatePosition {

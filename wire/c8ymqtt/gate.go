@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/maypok86/otter/v2"
+
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
 	"github.com/isobar-iot/isobar/fault"
@@ -41,6 +43,7 @@ type Deps struct {
 // Gate lets clients in. It is safe for concurrent use.
 type Gate struct {
 	Deps
+	ends *otter.Cache[clientKey, end] // how the last connection of each client ended
 
 	mu      sync.Mutex // guards the fields below
 	owners  map[owned]*handler
@@ -59,7 +62,7 @@ func New(d Deps) *Gate {
 	if d.After == nil {
 		d.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
-	return &Gate{Deps: d, owners: map[owned]*handler{}, live: map[*handler]time.Time{}}
+	return &Gate{Deps: d, ends: otter.Must(&otter.Options[clientKey, end]{MaximumSize: maxEnds}), owners: map[owned]*handler{}, live: map[*handler]time.Time{}}
 }
 
 // maxClientID is a bound on what becomes an external id.
@@ -84,6 +87,7 @@ func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Hand
 	}
 	p := in.Principal
 	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, anchor: in.Anchor, ctx: context.WithoutCancel(ctx)}
+	h.begin(req.ClientID)
 	if in.Anchor != "" {
 		since = g.Clock.Now() // passwords do not matter
 		h.expire(in.Until.Sub(since))
@@ -93,7 +97,7 @@ func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Hand
 	if req.Assigned {
 		client = req.ClientID
 	}
-	h.client = client
+	h.topicID = client
 	if err := h.readRules(ctx); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
 	"github.com/isobar-iot/isobar/engine/mqtt/topic"
+	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/security/access"
@@ -27,10 +28,18 @@ type handler struct {
 	bootstrap bool      // may only ask for credentials
 	anchor    string    // fingerprint of the trust anchor that vouched for the client's certificate; empty: it has a password
 	since     time.Time // when it was known to be welcome
-	client    string    // what rules for topics know the client by: the device id, or what the broker gave it
+	topicID   string    // what rules for topics know the client by: the device id, or what the broker gave it
 	ctx       context.Context
 	topics    atomic.Pointer[access.TopicAccess]
 	revoked   atomic.Bool // its rights were taken: not even the will is published
+
+	// What tells repeated publishes from new ones; see repeat.go. Set by begin, then used by Publish and Closed only.
+	client            uint64
+	connected         int64
+	lastPublish       time.Time
+	looked, lastKnown bool
+	last              end
+	known             map[series.Delivery]bool // stored on the connection before; nil: not looked yet
 
 	mu      sync.Mutex // guards the fields below
 	device  iot.ID     // zero until the device is known
@@ -53,7 +62,7 @@ func (h *handler) Realm() string { return string(h.p.Tenant) }
 
 // User implements mqtt.Handler, for Gate.Will. Device ids and user names hold no line breaks.
 func (h *handler) User() string {
-	return strings.Join([]string{string(h.p.User), h.anchor, h.serial, h.client}, "\n")
+	return strings.Join([]string{string(h.p.User), h.anchor, h.serial, h.topicID}, "\n")
 }
 
 // Publish implements mqtt.Handler.
@@ -62,6 +71,11 @@ func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 	switch {
 	case m.Will && h.mustNotPublish(): // it may have waited for long
 		done(mqtt.Verdict{Reason: packet.NotAuthorized})
+	case !m.ExpiresAt.IsZero() && m.Expired(time.Now()):
+		if id := h.attached(); id != 0 {
+			h.g.Telemetry.Expired(h.p.Tenant, id)
+		}
+		done(mqtt.Verdict{}) // the sender does not want it any more
 	case h.bootstrap:
 		h.publishBootstrap(levels, m, done)
 	case h.dialect(levels, m, done):
@@ -86,7 +100,7 @@ func (h *handler) readRules(ctx context.Context) error {
 			return err
 		}
 	}
-	h.topics.Store(access.NewTopicAccess(rules, h.p, h.client))
+	h.topics.Store(access.NewTopicAccess(rules, h.p, h.topicID))
 	return nil
 }
 
@@ -263,8 +277,9 @@ const grace = 1500 * time.Millisecond
 func (h *handler) Unsubscribed(string) {}
 
 // Closed implements mqtt.Handler.
-func (h *handler) Closed(mqtt.CloseReason) {
+func (h *handler) Closed(why mqtt.CloseReason) {
 	h.g.leave(h)
+	h.remember(why)
 	h.mu.Lock()
 	h.closed = true
 	stop, detach := h.stop, h.detach

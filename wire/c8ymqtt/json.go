@@ -30,6 +30,7 @@ func (h *handler) jsonError(err error) {
 
 // publishJSON handles <api>/<resource>/<action>[/<id>...]. c8y: what is none of the endpoints is told on error as well.
 func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.Message, done func(mqtt.Verdict)) {
+	a := h.arrive(m)
 	finish := func(err error) {
 		if err != nil {
 			h.jsonError(err)
@@ -39,7 +40,7 @@ func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.
 	at := min(3, len(levels))
 	path, id := strings.Join(levels[:at], "/"), strings.Join(levels[at:], "/")
 	if path == "measurement/measurements/create" || path == "measurement/measurements/createBulk" {
-		h.jsonMeasurements(mode, m.Payload, finish)
+		h.jsonMeasurements(a, mode, m.Payload, finish)
 		return
 	}
 	var d iot.Doc
@@ -50,7 +51,7 @@ func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.
 			return
 		}
 	}
-	finish(h.jsonOne(mode, path, id, d))
+	finish(h.jsonOne(a, mode, path, id, d))
 }
 
 // each runs one document or, of a bulk, each of the list with a name.
@@ -75,7 +76,7 @@ func each(d iot.Doc, bulk bool, name string, run func(iot.Doc) error) error {
 }
 
 // jsonMeasurements stores one or many measurements; the answer comes when all of them are stored.
-func (h *handler) jsonMeasurements(mode iot.ProcessingMode, payload []byte, finish func(error)) {
+func (h *handler) jsonMeasurements(a *arrival, mode iot.ProcessingMode, payload []byte, finish func(error)) {
 	var left atomic.Int64
 	var failed atomic.Pointer[error]
 	left.Store(1)
@@ -101,7 +102,9 @@ func (h *handler) jsonMeasurements(mode iot.ProcessingMode, payload []byte, fini
 		ms, err := h.jsonMeasurement(d)
 		if err == nil {
 			left.Add(1)
-			h.g.Telemetry.Submit(h.ctx, h.p.Tenant, ms, mode, settle)
+			h.submit(a, ms, mode, settle)
+		} else {
+			h.refused(err)
 		}
 		return err
 	}))
@@ -162,12 +165,12 @@ func externalSource(d iot.Doc) (x iot.ExternalID, given bool, err error) {
 	return iot.ExternalID{Type: s.Type, Value: s.ExternalID}, true, nil
 }
 
-func (h *handler) jsonOne(mode iot.ProcessingMode, path, id string, d iot.Doc) error {
+func (h *handler) jsonOne(a *arrival, mode iot.ProcessingMode, path, id string, d iot.Doc) error {
 	switch path {
 	case "event/events/create", "event/events/createBulk":
-		return each(d, strings.HasSuffix(path, "Bulk"), "events", func(d iot.Doc) error { return h.jsonEvent(mode, d) })
+		return each(d, strings.HasSuffix(path, "Bulk"), "events", func(d iot.Doc) error { return once(h.jsonEvent(a, mode, d)) })
 	case "alarm/alarms/create", "alarm/alarms/createBulk":
-		return each(d, strings.HasSuffix(path, "Bulk"), "alarms", h.jsonAlarm)
+		return each(d, strings.HasSuffix(path, "Bulk"), "alarms", func(d iot.Doc) error { return h.counted(once(h.jsonAlarm(a, d))) })
 	case "event/events/update":
 		return h.jsonEventUpdate(id, d)
 	case "alarm/alarms/update":
@@ -194,11 +197,19 @@ func (h *handler) jsonOne(mode iot.ProcessingMode, path, id string, d iot.Doc) e
 	return fault.E(fault.Op("c8ymqtt.JSON"), fault.Unsupported, "there is no endpoint "+path)
 }
 
+// counted enters the device's own mistakes into its ledger; what could not be stored is there already.
+func (h *handler) counted(err error) error {
+	if err != nil && !fault.KindOf(err).Ours() {
+		h.refused(err)
+	}
+	return err
+}
+
 func noID(id string) error {
 	return fault.E(fault.Op("c8ymqtt.JSON"), fault.NotFound, "the topic must end in an id, '"+id+"' is none")
 }
 
-func (h *handler) jsonEvent(mode iot.ProcessingMode, d iot.Doc) error {
+func (h *handler) jsonEvent(a *arrival, mode iot.ProcessingMode, d iot.Doc) error {
 	d, t, err := h.jsonTarget(d)
 	if err != nil {
 		return err
@@ -211,13 +222,13 @@ func (h *handler) jsonEvent(mode iot.ProcessingMode, d iot.Doc) error {
 		e.Time = h.g.Clock.Now().Truncate(time.Millisecond)
 	}
 	e.Source = t.id
-	if _, err = h.g.Telemetry.CreateEvent(h.ctx, h.p, mode, e); err == nil {
+	if _, err = h.g.Telemetry.CreateEvent(a.effect(h.ctx), h.p, mode, e); err == nil {
 		h.g.Connectivity.Heard(h.p.Tenant, t.id)
 	}
 	return err
 }
 
-func (h *handler) jsonAlarm(d iot.Doc) error {
+func (h *handler) jsonAlarm(from *arrival, d iot.Doc) error {
 	d, t, err := h.jsonTarget(d)
 	if err != nil {
 		return err
@@ -241,7 +252,7 @@ func (h *handler) jsonAlarm(d iot.Doc) error {
 		cleared := iot.Cleared
 		return h.patchAlarm(t, a.Type, telemetry.AlarmPatch{Status: &cleared})
 	}
-	_, _, err = h.g.Telemetry.RaiseAlarm(h.ctx, h.p, a)
+	_, _, err = h.g.Telemetry.RaiseAlarm(from.effect(h.ctx), h.p, a)
 	return err
 }
 

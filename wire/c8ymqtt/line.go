@@ -48,46 +48,56 @@ func (b *batch) settle(id string, err error) {
 
 // publishLines executes the SmartREST lines of one publish in order. child is the external id in the topic, empty for the device itself.
 func (h *handler) publishLines(mode iot.ProcessingMode, child string, m *mqtt.Message, done func(mqtt.Verdict)) {
-	b := &batch{h: h, done: done, left: 1}
+	b, a := &batch{h: h, done: done, left: 1}, h.arrive(m)
 	if len(bytes.TrimSpace(m.Payload)) == 0 {
 		h.lineError(&smartrest.LineError{Code: smartrest.CodeMalformed, Text: "the payload is empty"})
 	}
 	for line := range smartrest.Parse(m.Payload, h.g.Clock.Now(), smartrest.Limits{Bytes: len(m.Payload) + 1}) {
 		if line.Err != nil {
+			h.refused(fault.E(fault.Invalid, line.Err))
 			h.lineError(line.Err)
 			continue
 		}
 		b.add()
 		if measure, ok := line.Message.(smartrest.Measure); ok {
-			h.measure(mode, child, measure.Measurement, func(err error) { b.settle(line.ID, err) })
+			h.measure(a, mode, child, measure.Measurement, func(err error) { b.settle(line.ID, err) })
 			continue
 		}
-		b.settle(line.ID, h.execute(mode, child, line))
+		b.settle(line.ID, h.execute(a, mode, child, line))
 	}
 	b.settle("", nil)
 }
 
 // measure is the hot path: the source is in a cache, the decision too, and the store's answer comes later.
-func (h *handler) measure(mode iot.ProcessingMode, child string, m *iot.Measurement, done func(error)) {
+func (h *handler) measure(a *arrival, mode iot.ProcessingMode, child string, m *iot.Measurement, done func(error)) {
 	t, err := h.target(child)
 	if err == nil {
 		err = measurable(m)
 	}
 	if err != nil {
+		h.refused(err)
 		done(err)
 		return
 	}
 	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin, access.MeasuredNames(h.p, m)...); err != nil {
+		h.refused(err)
 		done(err)
 		return
 	}
 	m.Source = t.id
 	h.g.Connectivity.Heard(h.p.Tenant, t.id)
-	h.g.Telemetry.Submit(h.ctx, h.p.Tenant, m, mode, done)
+	h.submit(a, m, mode, done)
+}
+
+// refused counts what the connected device sent in vain.
+func (h *handler) refused(err error) {
+	if id := h.attached(); id != 0 {
+		h.g.Telemetry.Refused(h.p.Tenant, id, err)
+	}
 }
 
 // execute runs one command and says why it had no effect.
-func (h *handler) execute(mode iot.ProcessingMode, child string, line smartrest.Line) error {
+func (h *handler) execute(a *arrival, mode iot.ProcessingMode, child string, line smartrest.Line) error {
 	if create, ok := line.Message.(smartrest.CreateDevice); ok && child == "" {
 		return h.createDevice(create)
 	}
@@ -119,7 +129,7 @@ func (h *handler) execute(mode iot.ProcessingMode, child string, line smartrest.
 	case smartrest.StatusByID:
 		return h.statusByID(t, msg)
 	default:
-		return h.executeData(mode, t, line.Message)
+		return h.executeData(a, mode, t, line.Message)
 	}
 	return nil
 }

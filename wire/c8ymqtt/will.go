@@ -29,14 +29,20 @@ func (g *Gate) Will(realm, clientID, user string, m *mqtt.Message, done func(mqt
 			return
 		}
 	}
-	h := &handler{g: g, p: p, conn: gone{id: clientID}, serial: serial, client: client, anchor: anchor, since: g.Clock.Now(), ctx: ctx}
+	h := &handler{g: g, p: p, conn: gone{id: clientID}, serial: serial, topicID: client, anchor: anchor, since: g.Clock.Now(), ctx: ctx}
+	h.begin(clientID)
 	if err := h.readRules(ctx); err != nil {
 		done(mqtt.Verdict{Reason: packet.ServerUnavailable})
 		return
 	}
 	h.Publish(m, func(v mqtt.Verdict) {
 		done(v)
-		h.Closed(mqtt.CloseReason{Cause: mqtt.ByNetwork}) // the device may have been looked up, but is not there
+		h.mu.Lock()
+		detach := h.detach
+		h.mu.Unlock()
+		if detach != nil { // the device was looked up, but is not there
+			detach()
+		}
 	})
 }
 

@@ -96,6 +96,9 @@ func createAlarm(c *call) error {
 	if a, _, err = c.s.Telemetry.RaiseAlarm(c.ctx, c.p, a); err != nil {
 		return err
 	}
+	if err := c.keep(); err != nil {
+		return err
+	}
 	c.heard(a.Source)
 	return c.storedAlarm(http.StatusCreated, a)
 }

@@ -161,6 +161,9 @@ func createEvent(c *call) error {
 	if e, err = c.s.Telemetry.CreateEvent(c.ctx, c.p, c.mode, e); err != nil {
 		return err
 	}
+	if err := c.keep(); err != nil {
+		return err
+	}
 	c.heard(e.Source)
 	return c.storedEvent(http.StatusCreated, e)
 }

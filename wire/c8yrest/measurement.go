@@ -134,6 +134,9 @@ func createMeasurements(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := c.keep(); err != nil {
+		return err
+	}
 	for i := range ms {
 		c.heard(ms[i].Source)
 	}

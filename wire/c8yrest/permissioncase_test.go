@@ -48,6 +48,9 @@ func inventoryCases() []permissionCase {
 func dataCases() []permissionCase {
 	const m, e, a = "/measurement/measurements", "/event/events", "/alarm/alarms"
 	return []permissionCase{
+		{"GET /isobar/ledgers", "", [people]int{401, 403, 200, 200, 200, 200}},
+		{"GET /isobar/publications", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET /isobar/ledgers/{dev}", "", [people]int{401, 403, 200, 403, 200, 404}},
 		{"GET " + m + "/series?source={dev}&dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 404}},
 		{"POST " + m, `{"source":{"id":"{dev}"},"type":"t","time":"2025-01-01"}`, [people]int{401, 403, 403, 201, 201, 404}},
 		{"POST " + m, `{"source":{"id":"{foreign}"},"type":"t","time":"2025-01-01"}`, [people]int{401, 403, 403, 201, 403, 404}},

@@ -62,6 +62,7 @@ func dataRoutes() []Route {
 		post(e, createEvent), get(e, listEvents), del(e, deleteEvents), get(e+"/{id}", getEvent), put(e+"/{id}", updateEvent), del(e+"/{id}", deleteEvent),
 		post(e+"/{id}/binaries", attach), put(e+"/{id}/binaries", attach), download(get(e+"/{id}/binaries", getAttachment)), del(e+"/{id}/binaries", detach),
 		post(a, createAlarm), get(a, listAlarms), put(a, updateAlarms), del(a, deleteAlarms), post(a+"/upsert", upsertAlarm), get(a+"/count", countAlarms), get(a+"/{id}", getAlarm), put(a+"/{id}", updateAlarm),
+		get("/isobar/publications", listRaw), get("/isobar/ledgers", listLedgers), get("/isobar/ledgers/{id}", getLedger),
 		get("/audit/auditRecords", listAudit), post("/audit/auditRecords", createAudit), get("/audit/auditRecords/{id}", getAudit),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/fault"
@@ -20,6 +21,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -48,6 +50,8 @@ type Deps struct {
 	Log           *slog.Logger
 	Reg           prometheus.Registerer
 	Version       string
+	// Raw keeps the bodies of what was accepted. Nil: they are not kept.
+	Raw *rawlog.Log
 	// Limit takes one request of a user who is known by now; an error refuses it. Nil: no limit.
 	Limit func(ctx context.Context, p iot.Principal) error
 }
@@ -73,6 +77,7 @@ type Server struct {
 	router   router
 	requests *prometheus.CounterVec
 	duration prometheus.Histogram
+	bodies   *semaphore.Weighted // bytes of the large bodies in memory
 }
 
 // maxBody bounds a JSON body: 16 MB is the documented limit of a document.
@@ -80,7 +85,7 @@ const maxBody = 16 << 20
 
 // New returns the handler.
 func New(d Deps) *Server {
-	s := &Server{Deps: d, router: router{literal: map[string]*router{}},
+	s := &Server{Deps: d, bodies: semaphore.NewWeighted(allBodies), router: router{literal: map[string]*router{}},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "isobar_http_requests_total", Help: "Requests by method and class of status."}, []string{"method", "status"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_http_request_duration_seconds", Help: "Time to answer.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}),
 	}
@@ -144,6 +149,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	if err != nil {
 		c.fail(err)
 	}
+	s.bodies.Release(c.taken)
 	if rec.status == 0 {
 		rec.status = http.StatusOK
 	}

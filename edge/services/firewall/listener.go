@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -258,10 +259,14 @@ type conn struct {
 	addr   netip.Addr
 	remote net.Addr
 	once   sync.Once
+	until  atomic.Int64 // Unix nanoseconds of the write deadline
 }
 
 // RemoteAddr is the address of the client, also behind a proxy that introduced it.
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+// NetConn is the connection below, for who asks the kernel about it.
+func (c *conn) NetConn() net.Conn { return c.Conn }
 
 // Close ends the connection. It may be called more than once.
 func (c *conn) Close() error {
@@ -269,14 +274,31 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// Write bounds how long a client may take nothing.
+// Write bounds how long a client may take nothing. A deadline that is right to a tenth is left as it is: moving it costs more than a short
+// write.
 func (c *conn) Write(b []byte) (int, error) {
 	if stall := c.l.o.Stall; stall > 0 {
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(stall + time.Duration(len(b)/slowest)*time.Second)); err != nil {
-			return 0, err
+		limit := stall + time.Duration(len(b)/slowest)*time.Second
+		until := time.Now().Add(limit + limit/10)
+		if until.UnixNano()-c.until.Load() > int64(limit/10) {
+			if err := c.SetWriteDeadline(until); err != nil {
+				return 0, err
+			}
 		}
 	}
 	return c.Conn.Write(b)
+}
+
+// SetWriteDeadline is the user's own wish, which counts until the next Write that finds it too near.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.until.Store(t.UnixNano())
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.until.Store(t.UnixNano())
+	return c.Conn.SetDeadline(t)
 }
 
 // CloseWrite lets net/http end an answer without cutting it off.

@@ -14,6 +14,11 @@ type Message struct {
 	Retain  bool // The publisher asked to retain it.
 	Will    bool // It is the last will of a client. Not stored.
 
+	// How the publisher sent it: its packet identifier, zero at QoS 0, and whether it says that this is a repetition. Not stored.
+
+	PacketID uint16
+	Dup      bool
+
 	// The rest exists in MQTT 5.0 only and is passed through (section 3.3.2.3).
 
 	PayloadFormat   byte // 1 promises UTF-8.

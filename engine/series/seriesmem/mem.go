@@ -16,15 +16,18 @@ import (
 
 // Store is the driver in memory. The zero value is not useful; use New.
 type Store struct {
-	mu      sync.RWMutex // guards tenants and closed
+	mu      sync.RWMutex // guards the fields below
 	tenants map[iot.TenantID][]iot.Measurement
+	from    map[iot.TenantID][]series.Delivery
 	closed  bool
 }
 
 var _ series.Store = (*Store)(nil)
 
 // New returns an empty store.
-func New() *Store { return &Store{tenants: map[iot.TenantID][]iot.Measurement{}} }
+func New() *Store {
+	return &Store{tenants: map[iot.TenantID][]iot.Measurement{}, from: map[iot.TenantID][]series.Delivery{}}
+}
 
 func (s *Store) check(ctx context.Context) error {
 	if s.closed {
@@ -54,6 +57,9 @@ func (s *Store) Append(ctx context.Context, entries []series.Entry) error {
 		}
 		e.M.Seq = m.Seq
 		s.tenants[e.Tenant] = slices.Insert(all, at, m)
+		if e.From != nil {
+			s.from[e.Tenant] = append(s.from[e.Tenant], *e.From)
+		}
 	}
 	return nil
 }
@@ -140,6 +146,19 @@ func (s *Store) Catalog(ctx context.Context, tenant iot.TenantID, source iot.ID)
 	return out, err
 }
 
+// Deliveries implements series.Store.
+func (s *Store) Deliveries(ctx context.Context, tenant iot.TenantID, client uint64) ([]series.Delivery, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []series.Delivery
+	for _, d := range s.from[tenant] {
+		if d.Client == client {
+			out = append(out, d)
+		}
+	}
+	return out, s.check(ctx)
+}
+
 // DropTenant implements series.Store.
 func (s *Store) DropTenant(ctx context.Context, tenant iot.TenantID) error {
 	s.mu.Lock()
@@ -148,6 +167,7 @@ func (s *Store) DropTenant(ctx context.Context, tenant iot.TenantID) error {
 		return err
 	}
 	delete(s.tenants, tenant)
+	delete(s.from, tenant)
 	return nil
 }
 

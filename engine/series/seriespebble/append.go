@@ -14,7 +14,7 @@ import (
 // scratch is memory that one append leaves to the next.
 type scratch struct {
 	name, key, value []byte
-	order            []int32
+	order, from      []int32
 }
 
 // Append implements series.Store. Concurrent appends share an fsync: each enters the engine's log in turn, then all wait together.
@@ -63,6 +63,10 @@ func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 			return err
 		}
 	}
+	if err := s.remember(b, entries); err != nil {
+		s.forget()
+		return err
+	}
 	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
 		s.forget()
 		return err
@@ -74,6 +78,7 @@ func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 func (s *Store) forget() {
 	s.dict.reset()
 	s.seen.reset()
+	s.rings = rings{}
 }
 
 // sort puts the indices of entries in the order of their keys, equal ones in the order of the batch: neighbours can then be told

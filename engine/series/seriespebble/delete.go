@@ -219,7 +219,7 @@ func (s *Store) drop(tenant iot.TenantID) error {
 	defer s.upkeepMu.Unlock()
 	b := s.db.NewBatch()
 	defer b.Close()
-	for _, tag := range []byte{tagRow, tagChunk, tagShape, tagName, tagCatalog} {
+	for _, tag := range []byte{tagRow, tagChunk, tagShape, tagName, tagCatalog, tagFrom} {
 		low := appendTenant(nil, tag, tenant)
 		if err := b.DeleteRange(low, after(low), nil); err != nil {
 			return err

@@ -16,6 +16,7 @@ const (
 	tagShape   = 's' // tenant, shape number -> shape
 	tagName    = 'n' // tenant, shape -> shape number
 	tagCatalog = 'k' // tenant, source, shape number -> nothing: the source has used the shape
+	tagFrom    = 'd' // tenant, client, slot -> latest deliveries of the client
 )
 
 const (

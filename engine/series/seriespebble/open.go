@@ -52,6 +52,7 @@ type Store struct {
 	seen     *sources
 	watch    *watch
 	queue    queue
+	rings    rings
 	scratch  scratch
 
 	stop     context.CancelFunc

@@ -60,7 +60,10 @@ func (s *Store) attempt(ctx context.Context, entries []series.Entry) error {
 		if err := b.sequences(ctx, tx); err != nil {
 			return err
 		}
-		return b.insert(ctx, tx)
+		if err := b.insert(ctx, tx); err != nil {
+			return err
+		}
+		return remember(ctx, tx, entries)
 	})
 }
 

@@ -46,7 +46,7 @@ func (s *Store) DropTenant(ctx context.Context, tenant iot.TenantID) error {
 
 // drop leaves the shapes, which other nodes may have cached: without measurements nobody can read them.
 func drop(ctx context.Context, tx pgx.Tx, tenant iot.TenantID) error {
-	for _, table := range []string{"series_measurement", "series_catalog"} {
+	for _, table := range []string{"series_measurement", "series_catalog", "series_delivery"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE tenant = $1", string(tenant)); err != nil {
 			return err
 		}

@@ -62,6 +62,7 @@ var cases = []struct {
 	{"aggregate", aggregates},
 	{"aggregate is the same for every driver", aggregateModel},
 	{"random operations agree with the model", model},
+	{"the latest deliveries are remembered", deliveries},
 	{"a closed store is unavailable", closed},
 }
 
