@@ -24,6 +24,8 @@ type Config struct {
 	Forward func(realm string, m *Message)
 
 	ConnectTimeout time.Duration // From accept to CONNACK, waiting for an older connection to end included. 10 s.
+	MaxConnecting  int           // Calls of Gate.Connect at once; others wait for their turn, in which ConnectTimeout does not run. 64.
+	QueueTimeout   time.Duration // How long they wait before they are told that the server is busy. 30 s.
 	WriteTimeout   time.Duration // One write to a client that takes nothing. 30 s.
 	DrainTimeout   time.Duration // How long a connection that closes waits for its publishes in progress. 5 s.
 
@@ -82,6 +84,8 @@ func (c *Config) fill() {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	orDefault(&c.ConnectTimeout, 10*time.Second)
+	orDefault(&c.MaxConnecting, 64)
+	orDefault(&c.QueueTimeout, 30*time.Second)
 	orDefault(&c.WriteTimeout, 30*time.Second)
 	orDefault(&c.DrainTimeout, 5*time.Second)
 	orDefault(&c.MaxKeepAlive, 10*time.Minute)

@@ -22,11 +22,22 @@ func (c *conn) handshake(ctx context.Context) bool {
 		c.refuseConnect(p, err)
 		return false
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
 	assigned, err := c.adopt(p)
 	if err == nil {
-		err = c.admission(ctx, p, assigned)
+		err = c.turn(ctx)
+	}
+	if err == nil {
+		// The time that others took is not the client's.
+		until = time.Now().Add(c.srv.cfg.ConnectTimeout)
+		c.nc.SetDeadline(until) //nolint:errcheck // As above.
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	if err == nil {
+		err = func() error {
+			defer func() { <-c.srv.turns }() // also if the gate panics
+			return c.admission(ctx, p, assigned)
+		}()
 	}
 	if err != nil {
 		c.refuse(err)
@@ -49,6 +60,21 @@ func (c *conn) handshake(ctx context.Context) bool {
 	s.activate(c, c.window)
 	c.tellSubscribed()
 	return true
+}
+
+// turn waits until the gate may be asked for this client; admission's caller gives the turn back. When a whole fleet comes back at once, all of it
+// asking at the same time would be too slow for everybody.
+func (c *conn) turn(ctx context.Context) error {
+	timer := time.NewTimer(c.srv.cfg.QueueTimeout)
+	defer timer.Stop()
+	select {
+	case c.srv.turns <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return &Refusal{Reason: packet.ServerBusy, Text: "too many clients connect at once"}
+	case <-ctx.Done():
+		return &Refusal{Reason: packet.ServerShuttingDown}
+	}
 }
 
 func (c *conn) readConnect() (*packet.Connect, error) {

@@ -17,6 +17,7 @@ type Server struct {
 	met     *metrics
 	batches sync.Pool // *batch
 	buffers *packet.Buffers
+	turns   chan struct{} // One for each Gate.Connect that runs.
 
 	mu        sync.Mutex // Guards the fields below.
 	conns     map[*conn]struct{}
@@ -40,7 +41,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		cfg: cfg, met: met, batches: sync.Pool{New: func() any { return new(batch) }}, buffers: packet.NewBuffers(cfg.ReadBufferBytes), conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{}, realms: map[string]*realm{},
+		cfg: cfg, met: met, batches: sync.Pool{New: func() any { return new(batch) }}, buffers: packet.NewBuffers(cfg.ReadBufferBytes), turns: make(chan struct{}, cfg.MaxConnecting), conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{}, realms: map[string]*realm{},
 	}, nil
 }
 
