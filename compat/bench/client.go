@@ -33,7 +33,9 @@ func frame(kind byte, body []byte) []byte {
 	}
 }
 
-func dial(addr, id string) (*client, error) {
+func dial(addr, id string) (*client, error) { return dialAs(addr, id, "main/admin", password) }
+
+func dialAs(addr, id, user, pw string) (*client, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -41,7 +43,7 @@ func dial(addr, id string) (*client, error) {
 	c := &client{conn, bufio.NewReaderSize(conn, 4096)}
 	body := field(nil, "MQTT")
 	body = append(body, 4, 0xC2, 0, 0) // level 4; user, password, clean session; no keep alive
-	body = field(field(field(body, id), "main/admin"), password)
+	body = field(field(field(body, id), user), pw)
 	if _, err := conn.Write(frame(0x10, body)); err != nil {
 		return nil, err
 	}
@@ -70,6 +72,20 @@ func (c *client) read() (kind byte, body []byte, err error) {
 	body = make([]byte, n)
 	_, err = io.ReadFull(c.r, body)
 	return kind & 0xF0, body, err
+}
+
+// event sends one with QoS 1 and waits for its acknowledgement.
+func (c *client) event() error {
+	body := append(field(nil, "s/us"), 0, 9)
+	if _, err := c.conn.Write(frame(0x32, append(body, "400,herd,back"...))); err != nil {
+		return err
+	}
+	for {
+		kind, body, err := c.read()
+		if err != nil || kind == 0x40 && len(body) == 2 && body[1] == 9 {
+			return err
+		}
+	}
 }
 
 func (c *client) subscribe(filter string) error {

@@ -18,6 +18,8 @@ func main() {
 	flag.DurationVar(&o.load, "load", 5*time.Second, "time for each load")
 	flag.IntVar(&o.conns, "conns", 50, "connections that publish")
 	flag.IntVar(&o.idle, "idle", 2000, "idle connections")
+	flag.StringVar(&o.only, "only", "", "one part: start, throughput, disk, visible, idle, herd or bytes; empty for all but herd")
+	flag.IntVar(&o.herd, "herd", 10_000, "devices that come back at once")
 	flag.IntVar(&o.probes, "probes", 200, "probes of publish-to-visible")
 	flag.Parse()
 	if *floor != "" {
@@ -34,9 +36,9 @@ func main() {
 }
 
 type options struct {
-	bin                 string
-	load                time.Duration
-	conns, idle, probes int
+	bin, only                 string
+	load                      time.Duration
+	conns, idle, probes, herd int
 }
 
 func (o options) run() error {
@@ -46,9 +48,15 @@ func (o options) run() error {
 	}
 	defer os.RemoveAll(dir)
 	fmt.Printf("%-52s %16s %16s %9s\n", "", "isobar", "floor", "ratio")
-	for _, part := range []func(string) error{o.startTime, o.throughput, o.disk, o.visible, o.idleMemory, o.bytesPerPoint} {
-		if err := part(dir); err != nil {
-			return err
+	for _, part := range []struct {
+		name string
+		run  func(string) error
+	}{{"start", o.startTime}, {"throughput", o.throughput}, {"disk", o.disk}, {"visible", o.visible}, {"idle", o.idleMemory}, {"bytes", o.bytesPerPoint}, {"herd", o.comeBack}} {
+		if o.only != part.name && (o.only != "" || part.name == "herd") {
+			continue
+		}
+		if err := part.run(dir); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
 	return nil

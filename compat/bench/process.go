@@ -38,7 +38,7 @@ func freePort() string {
 func (o options) startServer(data string) (*process, error) {
 	p := &process{http: freePort(), mqtt: freePort()}
 	p.cmd = exec.Command(o.bin, "server", "--data", data, "--http", p.http, "--mqtt", p.mqtt, "--log-level", "warn")
-	p.cmd.Env = append(os.Environ(), "ISOBAR_ADMIN_PASSWORD="+password)
+	p.cmd.Env = append(os.Environ(), "ISOBAR_ADMIN_PASSWORD="+password, "ISOBAR_BOOTSTRAP_PASSWORD="+password)
 	p.cmd.Stderr = os.Stderr
 	return p, p.start(func() bool {
 		r, err := http.Get("http://" + p.http + "/readyz")
@@ -133,6 +133,8 @@ func (openGate) Connect(context.Context, *mqtt.ConnectRequest) (mqtt.Handler, er
 
 type ackAtOnce struct{}
 
+func (ackAtOnce) User() string                                     { return "" }
+func (ackAtOnce) MayReceive(string) bool                           { return true }
 func (ackAtOnce) Realm() string                                    { return "floor" }
 func (ackAtOnce) Publish(_ *mqtt.Message, done func(mqtt.Verdict)) { done(mqtt.Verdict{}) }
 func (ackAtOnce) Subscribe(_ string, qos byte) mqtt.Reason         { return mqtt.Reason(qos) }

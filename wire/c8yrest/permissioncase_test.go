@@ -110,5 +110,17 @@ func platformCases() []permissionCase {
 		{"PUT " + o + "/c/k", `{"value":"w"}`, [people]int{401, 403, 403, 200, 403, 200}},
 		{"DELETE " + o + "/c/k", "", [people]int{401, 403, 403, 204, 403, 204}},
 		{"GET /tenant/system/options", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET /isobar/mqtt/topicRules", "", [people]int{401, 403, 200, 200, 403, 200}},
+		{"PUT /isobar/mqtt/topicRules", `{"rules":[]}`, [people]int{401, 403, 403, 200, 403, 200}},
+		{"GET /tenant/tenants/main/trusted-certificates", "", [people]int{401, 403, 403, 200, 403, 200}},
+		{"GET /tenant/tenants/management/trusted-certificates", "", [people]int{401, 403, 403, 404, 403, 200}},
+		{"POST /tenant/tenants/main/trusted-certificates", `{"certInPemFormat":"x"}`, [people]int{401, 403, 403, 422, 403, 422}},
+		{"POST /tenant/tenants/main/trusted-certificates/bulk", `{"certificates":[{"certInPemFormat":"x"}]}`, [people]int{401, 403, 403, 422, 403, 422}},
+		{"GET /tenant/tenants/main/trusted-certificates/none", "", [people]int{401, 403, 403, 404, 403, 404}},
+		{"PUT /tenant/tenants/main/trusted-certificates/none", `{"status":"DISABLED"}`, [people]int{401, 403, 403, 404, 403, 404}},
+		{"DELETE /tenant/tenants/main/trusted-certificates/none", "", [people]int{401, 403, 403, 404, 403, 404}},
+		{"POST /tenant/tenants/main/trusted-certificates-pop/none/verification-code", "", [people]int{401, 403, 403, 404, 403, 404}},
+		{"POST /tenant/tenants/main/trusted-certificates-pop/none/pop", `{"proofOfPossessionSignedVerificationCode":"x"}`, [people]int{401, 403, 403, 404, 403, 404}},
+		{"POST /tenant/tenants/main/trusted-certificates-pop/none/confirmed", "", [people]int{401, 403, 403, 403, 403, 404}},
 	}
 }

@@ -36,6 +36,8 @@ type Deps struct {
 	Telemetry     *telemetry.Telemetry
 	Operations    *devicemgmt.Operations
 	Registrations *identity.Registrations
+	Anchors       *identity.Anchors
+	Topics        *access.Topics
 	Users         *access.Users
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
