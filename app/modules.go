@@ -45,7 +45,7 @@ func modules() []module {
 		{"series", "engine", server, nil, startSeries},
 		{"telemetry", "platform", server, []string{"series", "sql", "bus", "registry", "audit", "tenancy"}, startTelemetry},
 		{"devicemgmt", "platform", server, []string{"sql", "bus", "registry", "audit"}, startDeviceManagement},
-		{"identity", "platform", server, []string{"sql", "access", "registry", "audit", "tenancy"}, startIdentity},
+		{"identity", "platform", server, []string{"sql", "bus", "access", "registry", "audit", "tenancy"}, startIdentity},
 		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "identity", "access", "tenancy"}, startConnectivity},
 		{"rawlog", "platform", server, []string{"tenancy"}, startRawLog},
 		{"broker", "platform", server, []string{"rawlog", "connectivity", "identity", "telemetry", "devicemgmt", "limits"}, startBroker},

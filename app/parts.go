@@ -55,6 +55,8 @@ type parts struct {
 	telemetry     *telemetry.Telemetry
 	operations    *devicemgmt.Operations
 	registrations *identity.Registrations
+	topics        *access.Topics
+	anchors       *identity.Anchors
 	connectivity  *connectivity.Connectivity
 	rawlog        *rawlog.Log
 	broker        *mqtt.Server

@@ -166,7 +166,13 @@ func (p *parts) listen(name, plain, encrypted string, o firewall.ListenerOptions
 		guarded := p.firewall.Listener(raw, o)
 		switch {
 		case n != name:
-			out[n] = tls.NewListener(guarded, p.certificates.Config(protocols...))
+			conf := p.certificates.Config(protocols...)
+			if name == "mqtt" {
+				// Devices may show a certificate; what it is worth, the gate decides. No authorities are named to them: whose devices connect
+				// here is not a stranger's business. Browsers on HTTPS are not asked.
+				conf.ClientAuth = tls.RequestClientCert
+			}
+			out[n] = tls.NewListener(guarded, conf)
 		case open:
 			p.plaintext.Watch(n, addr, guarded.Shut)
 			fallthrough

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -84,7 +85,12 @@ func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
 	}
 	p.registrations = identity.New(identity.Deps{Store: store, Users: p.users, Registry: p.registry, Policy: p.policy, Audit: p.audit, Clock: p.clock,
 		Log: p.component("identity"), Option: p.option})
-	return nil, nil
+	p.anchors, err = identity.NewAnchors(identity.AnchorDeps{Store: store.Anchors(), Users: p.users, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock,
+		Log: p.component("identity"), Option: p.option})
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { p.anchors.Close(); return nil }, nil
 }
 
 // tenantIDs lists all tenants for the platform itself.
@@ -118,14 +124,15 @@ func startRawLog(_ context.Context, p *parts) (stopFunc, error) {
 	return func(context.Context) error { return p.rawlog.Close() }, nil
 }
 
-func startBroker(_ context.Context, p *parts) (stopFunc, error) {
+func startBroker(ctx context.Context, p *parts) (stopFunc, error) {
 	var err error
 	if p.sessions, err = openSessions(p); err != nil {
 		return nil, err
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
-		Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
-	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg})
+		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
+	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg,
+		Will: gate.Will, ResponsePrefix: "responses/"})
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +140,23 @@ func startBroker(_ context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	ids, err := p.tenantIDs(ctx)
+	if err != nil {
+		unwatch()
+		return nil, err
+	}
+	loading, stopLoading := context.WithCancel(context.WithoutCancel(ctx))
+	var loaders sync.WaitGroup
+	loaders.Go(func() { // what became due while the platform was down must not wait for the first client of its tenant
+		for _, t := range ids {
+			if loading.Err() != nil {
+				return
+			}
+			if err := p.broker.Load(loading, string(t)); err != nil {
+				p.log.Error("sessions of a tenant cannot be read", "tenant", t, "err", err)
+			}
+		}
+	})
 	p.tenants.AddEraser("mqttRealms", false, func(ctx context.Context, t iot.TenantID) (int64, error) { return 1, p.broker.Erase(ctx, string(t)) })
 	deaf, err := p.bus.Subscribe(bus.All("tenant"), func(t iot.TenantID, _ string, _ []byte) { // deleted, on whichever node
 		if _, err := p.tenants.Get(context.Background(), t); fault.Is(err, fault.NotFound) {
@@ -142,10 +166,14 @@ func startBroker(_ context.Context, p *parts) (stopFunc, error) {
 		}
 	})
 	if err != nil {
+		stopLoading()
+		loaders.Wait()
 		unwatch()
 		return nil, err
 	}
 	return func(ctx context.Context) error {
+		stopLoading()
+		loaders.Wait()
 		deaf()
 		unwatch()
 		err := p.broker.Shutdown(ctx)

@@ -119,7 +119,11 @@ func startAccess(ctx context.Context, p *parts) (stopFunc, error) {
 		n, err := p.audit.Forget(ctx, t, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)) // whatever time a record claims
 		return int64(n), err
 	})
-	stop := func(context.Context) error { p.users.Close(); return nil }
+	if p.topics, err = access.NewTopics(access.TopicDeps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock}); err != nil {
+		p.users.Close()
+		return nil, err
+	}
+	stop := func(context.Context) error { p.topics.Close(); p.users.Close(); return nil }
 	admin := first(p.conf.AdminPassword, access.RandomPassword())
 	for _, t := range []iot.TenantID{iot.Management, iot.DefaultTenant} {
 		made, err := p.users.Bootstrap(ctx, t, adminUser, admin)

@@ -70,7 +70,7 @@ type matrix struct {
 var childKinds = []string{"childDevices", "childAssets", "childAdditions"}
 
 // families are the permissions that come as READ and ADMIN.
-var families = strings.Fields("ALARM AUDIT DEVICE_CONTROL EVENT IDENTITY INVENTORY MEASUREMENT USER_MANAGEMENT OPTION_MANAGEMENT TENANT_MANAGEMENT APPLICATION_MANAGEMENT")
+var families = strings.Fields("ALARM AUDIT DEVICE_CONTROL EVENT IDENTITY INVENTORY MEASUREMENT USER_MANAGEMENT OPTION_MANAGEMENT TENANT_MANAGEMENT APPLICATION_MANAGEMENT MQTT_SERVICE")
 
 func allOf(level string) []string {
 	var out []string

@@ -95,7 +95,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), loginRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), certificateRules(), topicRules(), loginRules(), accountRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -542,5 +542,32 @@ func refusable(d decide) decide {
 			return open
 		}
 		return deny
+	}
+}
+
+// certificateRules: 11.2 of the reference: ROLE_TENANT_ADMIN or ROLE_TENANT_MANAGEMENT_ADMIN. The management reaches those of all tenants, to end
+// that one holds the certificate of another.
+func certificateRules() []rule {
+	const certs, pop = "/tenant/tenants/main/trusted-certificates", "/tenant/tenants/main/trusted-certificates-pop/none"
+	const route, routePop = "/tenant/tenants/{tenant}/trusted-certificates", "/tenant/tenants/{tenant}/trusted-certificates-pop/{fingerprint}"
+	admin := holds("ROLE_TENANT_MANAGEMENT_ADMIN", "ROLE_TENANT_ADMIN")
+	return []rule{
+		{route: "GET " + route, request: certs, may: admin, elsewhere: 200},
+		{route: "POST " + route, request: certs, body: `{"certInPemFormat":"none"}`, may: admin, elsewhere: 422},
+		{route: "POST " + route + "/bulk", request: certs + "/bulk", body: `{"certificates":[{"certInPemFormat":"none"}]}`, may: admin, elsewhere: 422},
+		{route: "GET " + route + "/{fingerprint}", request: certs + "/none", hidden: true, may: refusable(admin), elsewhere: 404},
+		{route: "PUT " + route + "/{fingerprint}", request: certs + "/none", body: `{"name":"n"}`, hidden: true, may: refusable(admin), elsewhere: 404},
+		{route: "DELETE " + route + "/{fingerprint}", request: certs + "/none", hidden: true, may: refusable(admin), elsewhere: 404},
+		{route: "POST " + routePop + "/verification-code", request: pop + "/verification-code", hidden: true, may: refusable(admin), elsewhere: 404},
+		{route: "POST " + routePop + "/pop", request: pop + "/pop", body: `{"proofOfPossessionSignedVerificationCode":"x"}`, hidden: true, may: refusable(admin), elsewhere: 404},
+		{route: "POST " + routePop + "/confirmed", request: pop + "/confirmed", hidden: true, may: refusable(admin), elsewhere: 404},
+	}
+}
+
+func topicRules() []rule {
+	const route = "/isobar/mqtt/topicRules"
+	return []rule{
+		{route: "GET " + route, may: holds("ROLE_MQTT_SERVICE_READ", "ROLE_MQTT_SERVICE_ADMIN")},
+		{route: "PUT " + route, body: `{"rules":[]}`, may: holds("ROLE_MQTT_SERVICE_ADMIN")},
 	}
 }

@@ -138,8 +138,13 @@ func badRequests(device string) []bad {
 		}
 	}
 	series := "/measurement/measurements/series?source=" + device + "&dateFrom=2026-01-01&dateTo=2026-02-01"
-	for _, q := range []string{"&series=x", "&series=.", "&series=a.b.c.d", "&aggregationType=YEARLY", "&aggregationInterval=0s", "&aggregationInterval=99999999999h", "&aggregationInterval=-1h", "&aggregationInterval=1x", "&aggregationFunction=median", "&series=%00.%00"} {
+	for _, q := range []string{"&series=x", "&series=.", "&series=a.b.c.d", "&aggregationType=YEARLY", "&aggregationInterval=0s", "&aggregationInterval=99999999999h", "&aggregationInterval=-1h", "&aggregationInterval=1x", "&aggregationFunction=median", "&series=%00.%00",
+		"&aggregationInterval=1h&aggregationFunction=percentile101", "&aggregationInterval=1h&aggregationFunction=percentile", "&timezone=../../etc/passwd", "&timezone=Local", "&timezone=%00",
+		"&maxPoints=-1", "&maxPoints=1e9", "&maxPoints=9", "&downsampling=lttb", "&maxPoints=9&downsampling=x", "&maxPoints=9&aggregationInterval=1h"} {
 		add("series"+q, "GET", series+q, nil, []int{200, 400, 422})
+	}
+	for _, q := range []string{"", "?source=", "?source=x", "?source=0", "?source=-1", "?source=" + device + "&series=x", "?source=" + device + ",,"} {
+		add("latest"+q, "GET", "/measurement/measurements/latest"+q, nil, []int{200, 404, 422})
 	}
 	add("series of nobody", "GET", "/measurement/measurements/series?source=x", nil, []int{400, 404, 422})
 	add("series without anything", "GET", "/measurement/measurements/series", nil, []int{400, 404, 422})

@@ -18,21 +18,29 @@ func TestDocsCommands(t *testing.T) {
 	if _, err := exec.LookPath("mosquitto_pub"); err != nil {
 		t.Skip("mosquitto_pub is not installed: run through make test")
 	}
-	conf := app.Config{Data: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", LogLevel: "error", LogFormat: "text", AdminPassword: "Docs-123456", BootstrapPassword: "Boot-123456"}
+	ca := newAuthority(t)
+	conf := app.Config{Data: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", MQTTS: "127.0.0.1:0", TLSCert: ca.file("cert.pem"), TLSKey: ca.file("key.pem"), LogLevel: "error", LogFormat: "text", AdminPassword: "Docs-123456", BootstrapPassword: "Boot-123456"}
 	pf, err := app.Start(context.Background(), conf, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pf.Stop()
 	_, port, _ := strings.Cut(pf.Addr("mqtt"), ":")
+	_, secure, _ := strings.Cut(pf.Addr("mqtts"), ":")
 	for page, wants := range map[string][]string{
-		"connect-a-device.md": {`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`},
+		"connect-a-device.md":    {`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`},
+		"ingest.md":              {`"received":2,"stored":1,"refused":1`, `"reasons":{"invalid":1}`, `"publications":[`},
+		"client-certificates.md": {`"name":"Plant"`, `"text":"by certificate"`, "not authorised"},
 		"access.md": {`"name":"Manager"`, `"text":"Yes: the inventory role Manager on Plant 1."`, `"path":[{"id":`, `{"user":"ann","allowed":true`, `"gained":["ROLE_ALARM_READ"`,
 			`"adminOneTimeLogin":"` + "http://" + pf.Addr("http") + `/apps/public/login/#otp=`},
 	} {
 		t.Run(page, func(t *testing.T) {
+			if _, err := exec.LookPath("openssl"); err != nil && page == "client-certificates.md" {
+				t.Skip("openssl is not installed")
+			}
 			cmd := exec.Command("sh", "-c", "set -eu\n"+shellBlocks(t, "../docs/how-to/"+page))
-			cmd.Env = append(os.Environ(), "URL=http://"+pf.Addr("http"), "MQTT_PORT="+port, "ADMIN="+conf.AdminPassword, "BOOTSTRAP="+conf.BootstrapPassword)
+			cmd.Env = append(os.Environ(), "URL=http://"+pf.Addr("http"), "MQTT_PORT="+port, "MQTTS_PORT="+secure, "CA="+ca.file("ca.pem"), "ADMIN="+conf.AdminPassword, "BOOTSTRAP="+conf.BootstrapPassword)
+			cmd.Dir = t.TempDir() // where the page's files go
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -27,6 +27,8 @@ const (
 	KindTenant        Kind = "tenant"
 	KindOption        Kind = "option"
 	KindRegistration  Kind = "registration"
+	KindAnchor        Kind = "trustanchor"
+	KindTopicRules    Kind = "topicrules"
 	KindAudit         Kind = "audit"
 	KindApplication   Kind = "application"
 )

@@ -84,6 +84,8 @@ func (openGate) Connect(context.Context, *mqtt.ConnectRequest) (mqtt.Handler, er
 
 type ackAtOnce struct{}
 
+func (ackAtOnce) User() string                                     { return "" }
+func (ackAtOnce) MayReceive(string) bool                           { return true }
 func (ackAtOnce) Realm() string                                    { return "floor" }
 func (ackAtOnce) Publish(_ *mqtt.Message, done func(mqtt.Verdict)) { done(mqtt.Verdict{}) }
 func (ackAtOnce) Subscribe(_ string, qos byte) mqtt.Reason         { return mqtt.Reason(qos) }

@@ -24,15 +24,26 @@ type Config struct {
 	Forward func(realm string, m *Message)
 
 	ConnectTimeout time.Duration // From accept to CONNACK, waiting for an older connection to end included. 10 s.
+	MaxConnecting  int           // Calls of Gate.Connect at once; others wait for their turn, in which ConnectTimeout does not run. 64.
+	QueueTimeout   time.Duration // How long they wait before they are told that the server is busy. 30 s.
 	WriteTimeout   time.Duration // One write to a client that takes nothing. 30 s.
 	DrainTimeout   time.Duration // How long a connection that closes waits for its publishes in progress. 5 s.
 
+	// Will publishes a will whose connection was of an earlier run of the server: user is what Handler.User said then. done is called once, as by
+	// Handler.Publish. Without it such wills are dropped and counted, and those that wait at Shutdown are published early.
+	Will func(realm, clientID, user string, m *Message, done func(Verdict))
+
+	MaxKeepAlive   time.Duration // The longest a client may be silent; v5 clients that want more, or no end, are told. 3.x cannot be told: it gets what it wants. 10 min.
+	PacketTimeout  time.Duration // From the first bytes of a packet to its last; below the keep alive of the client. 60 s.
+	ResponsePrefix string        // Before the client id it is the response information of v5 clients that ask for it. Empty for none.
+
+	MaxConnectBytes   int    // CONNECT with header: what a stranger may make us hold. 4,096.
 	MaxPacketBytes    int    // Inbound packet with header. 16,184, the bound of the reference.
 	MaxConnections    int    // 0 for no bound. More are closed at once.
 	ReceiveMaximum    uint16 // Inbound QoS>0 publishes in progress per connection, also the bound on all of them. 256.
 	MaxPendingBytes   int    // Payload of inbound publishes in progress per connection; one is always let in. 1 MiB.
 	MaxInflight       uint16 // Outbound QoS>0 messages unacknowledged per connection, if the client allows as many. 128.
-	TopicAliasMaximum uint16 // Inbound topic aliases per v5 connection. 16.
+	TopicAliasMaximum uint16 // Topic aliases per v5 connection, in each direction; outbound as many as the client takes, too. 16.
 
 	QueueMessages int // Outbound messages in memory per connection. New ones are dropped and counted. 1,000.
 	QueueBytes    int // The same in bytes. 1 MiB.
@@ -44,7 +55,7 @@ type Config struct {
 	MaxSubscriptions int // Subscriptions per session; more are refused with 0x97 (0x80 in 3.x). 1,000.
 
 	MaxSessionExpiry time.Duration // Longest life of a session without a connection; it is the one of 3.x. 30 days.
-	ReadBufferBytes  int           // Per connection. Packets that do not fit get their own memory. 2,048.
+	ReadBufferBytes  int           // Per connection that streams; a quiet one holds none. Packets that do not fit get their own memory. 4,096.
 }
 
 // Check reports what cannot work. It is pure.
@@ -73,9 +84,15 @@ func (c *Config) fill() {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	orDefault(&c.ConnectTimeout, 10*time.Second)
+	orDefault(&c.MaxConnecting, 64)
+	orDefault(&c.QueueTimeout, 30*time.Second)
 	orDefault(&c.WriteTimeout, 30*time.Second)
 	orDefault(&c.DrainTimeout, 5*time.Second)
+	orDefault(&c.MaxKeepAlive, 10*time.Minute)
+	orDefault(&c.PacketTimeout, time.Minute)
+	orDefault(&c.MaxConnectBytes, 4096)
 	orDefault(&c.MaxPacketBytes, 16_184)
+	c.MaxConnectBytes = min(c.MaxConnectBytes, c.MaxPacketBytes)
 	orDefault(&c.ReceiveMaximum, 256)
 	orDefault(&c.MaxPendingBytes, 1<<20)
 	orDefault(&c.MaxInflight, 128)
@@ -87,5 +104,5 @@ func (c *Config) fill() {
 	orDefault(&c.MaxRetained, 100_000)
 	orDefault(&c.MaxSubscriptions, 1000)
 	orDefault(&c.MaxSessionExpiry, 30*24*time.Hour)
-	orDefault(&c.ReadBufferBytes, 2048)
+	orDefault(&c.ReadBufferBytes, 4096)
 }

@@ -30,13 +30,16 @@ type conn struct {
 	realm     *realm
 	sess      *sess
 
-	aliases   []string // Inbound topic aliases. Reading goroutine only.
-	lastTopic string   // Reading goroutine only: spares an allocation per message of a device that has one topic.
+	aliasOut  map[string]uint16 // Outbound topic aliases, made with the first. Writing goroutine only.
+	aliasMax  int               // How many the client takes, at most ours.
+	aliases   []string          // Inbound topic aliases. Reading goroutine only.
+	lastTopic string            // Reading goroutine only: spares an allocation per message of a device that has one topic.
 
 	live   atomic.Pointer[sess] // Set while the session takes messages for this connection.
 	killed atomic.Bool
-	fresh  bool          // Reading goroutine only: a packet was read since the deadline was looked at.
-	silent time.Time     // Reading goroutine only: the deadline of the keep alive.
+	fresh  bool          // Reading goroutine only, as the next two: a packet was read since the deadline was looked at.
+	begun  bool          // A packet has begun, and its deadline was set.
+	silent time.Time     // The deadline, zero for none.
 	gone   chan struct{} // Closed when the session is released.
 
 	whyMu sync.Mutex // Guards why.
@@ -48,7 +51,8 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{srv: s, nc: nc, gone: make(chan struct{})}
-	c.rd = packet.NewReader((*deadlineReader)(c), s.cfg.ReadBufferBytes, s.cfg.MaxPacketBytes)
+	c.rd = s.buffers.NewReader((*deadlineReader)(c), s.cfg.MaxConnectBytes)
+	c.begun = true // CONNECT has its own deadline.
 	c.in.room.L = &c.in.mu
 	c.out.room.L = &c.out.mu
 	c.out.wake = make(chan struct{}, 1)
@@ -112,16 +116,24 @@ func (c *conn) reason() CloseReason {
 }
 
 // deadlineReader sets the keep alive deadline once per packet, not per byte: a client that trickles bytes must still
-// finish its packet in time.
+// finish its packet in time, and within Config.PacketTimeout however long its keep alive is.
 type deadlineReader conn
 
 // Read implements io.Reader.
 func (r *deadlineReader) Read(b []byte) (int, error) {
 	c := (*conn)(r)
 	if c.fresh {
-		c.fresh = false
+		c.fresh, c.begun = false, false
 		if err := r.extend(); err != nil {
 			return 0, err
+		}
+	} else if !c.begun {
+		c.begun = true
+		if at := time.Now().Add(c.srv.cfg.PacketTimeout); c.silent.IsZero() || at.Before(c.silent) {
+			c.silent = at
+			if err := c.nc.SetReadDeadline(at); err != nil {
+				return 0, err
+			}
 		}
 	}
 	// If kill came before this line we see it; if it comes after, its deadline is the later one and ends the Read.
@@ -176,7 +188,9 @@ func (c *conn) giveUp() {
 	}
 	if c.sess != nil {
 		c.live.Store(nil)
-		for _, acked := range c.sess.deactivate() {
+		undelivered, shared := c.sess.deactivate()
+		c.realm.reassign(c.sess, shared)
+		for _, acked := range undelivered {
 			c.srv.guard("acked", func() { acked(false) })
 		}
 		c.realm.release(c.sess, nil)
@@ -196,7 +210,8 @@ func (c *conn) teardown() {
 	<-c.out.done
 	c.nc.Close()
 	c.live.Store(nil)
-	undelivered := c.sess.deactivate()
+	undelivered, shared := c.sess.deactivate()
+	c.realm.reassign(c.sess, shared)
 	wait := c.lastWill(why)
 	for _, acked := range undelivered {
 		c.srv.guard("acked", func() { acked(false) })

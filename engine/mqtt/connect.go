@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
 	"github.com/isobar-iot/isobar/engine/mqtt/session"
+	"github.com/isobar-iot/isobar/engine/mqtt/topic"
 )
 
 // handshake reads CONNECT, asks the gate, takes the session and queues CONNACK. False ends the connection.
@@ -20,11 +22,22 @@ func (c *conn) handshake(ctx context.Context) bool {
 		c.refuseConnect(p, err)
 		return false
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
 	assigned, err := c.adopt(p)
 	if err == nil {
-		err = c.admission(ctx, p, assigned)
+		err = c.turn(ctx)
+	}
+	if err == nil {
+		// The time that others took is not the client's.
+		until = time.Now().Add(c.srv.cfg.ConnectTimeout)
+		c.nc.SetDeadline(until) //nolint:errcheck // As above.
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	if err == nil {
+		err = func() error {
+			defer func() { <-c.srv.turns }() // also if the gate panics
+			return c.admission(ctx, p, assigned)
+		}()
 	}
 	if err != nil {
 		c.refuse(err)
@@ -39,6 +52,7 @@ func (c *conn) handshake(ctx context.Context) bool {
 	}
 	c.nc.SetDeadline(time.Time{}) //nolint:errcheck // As above.
 	c.fresh = true
+	c.rd.SetLimit(c.srv.cfg.MaxPacketBytes)
 	c.control(c.connack(p, assigned, resumed))
 	if resumed {
 		c.resume()
@@ -46,6 +60,21 @@ func (c *conn) handshake(ctx context.Context) bool {
 	s.activate(c, c.window)
 	c.tellSubscribed()
 	return true
+}
+
+// turn waits until the gate may be asked for this client; admission's caller gives the turn back. When a whole fleet comes back at once, all of it
+// asking at the same time would be too slow for everybody.
+func (c *conn) turn(ctx context.Context) error {
+	timer := time.NewTimer(c.srv.cfg.QueueTimeout)
+	defer timer.Stop()
+	select {
+	case c.srv.turns <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return &Refusal{Reason: packet.ServerBusy, Text: "too many clients connect at once"}
+	case <-ctx.Done():
+		return &Refusal{Reason: packet.ServerShuttingDown}
+	}
 }
 
 func (c *conn) readConnect() (*packet.Connect, error) {
@@ -86,7 +115,7 @@ func (c *conn) adopt(p *packet.Connect) (assigned bool, err error) {
 	cfg := &c.srv.cfg
 	c.id, c.clean = p.ClientID, p.Clean
 	// One and a half times (MQTT-3.1.2-22).
-	c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
+	c.keepAlive = time.Duration(c.grantKeepAlive(p)) * time.Second * 3 / 2
 	c.window = int(cfg.MaxInflight)
 	c.expiry = c.grantExpiry(p)
 	if p.Props.Has(packet.PropReceiveMaximum) {
@@ -95,6 +124,7 @@ func (c *conn) adopt(p *packet.Connect) (assigned bool, err error) {
 	if p.Props.Has(packet.PropMaximumPacketSize) {
 		c.clientMax = p.Props.MaximumPacketSize
 	}
+	c.aliasMax = int(min(p.Props.TopicAliasMaximum, cfg.TopicAliasMaximum))
 	if w := p.Will; w != nil {
 		c.will = wireMessage(w.Topic, w.Payload, w.QoS, w.Retain, &w.Props)
 		c.will.Will = true
@@ -112,6 +142,15 @@ func (c *conn) adopt(p *packet.Connect) (assigned bool, err error) {
 	}
 	c.id = "auto-" + rand.Text()
 	return true, nil
+}
+
+// grantKeepAlive is what the client asks for, or what it will be told: v5 lets the server decide (MQTT-3.1.2-21).
+func (c *conn) grantKeepAlive(p *packet.Connect) uint16 {
+	limit := uint16(min(c.srv.cfg.MaxKeepAlive/time.Second, 65_535))
+	if c.version == packet.V5 && (p.KeepAlive == 0 || p.KeepAlive > limit) {
+		return limit
+	}
+	return p.KeepAlive
 }
 
 func (c *conn) grantExpiry(p *packet.Connect) uint32 {
@@ -173,6 +212,14 @@ func (c *conn) connack(p *packet.Connect, assigned, resumed bool) packet.Packet 
 	q.ReceiveMaximum, q.TopicAliasMaximum = cfg.ReceiveMaximum, cfg.TopicAliasMaximum
 	q.MaximumPacketSize = uint32(cfg.MaxPacketBytes)
 	q.Mark(packet.PropReceiveMaximum, packet.PropTopicAliasMaximum, packet.PropMaximumPacketSize)
+	if granted := c.grantKeepAlive(p); granted != p.KeepAlive {
+		q.ServerKeepAlive = granted
+		q.Mark(packet.PropServerKeepAlive)
+	}
+	if prefix := cfg.ResponsePrefix; prefix != "" && p.Props.RequestResponse == 1 && topic.ValidName(c.id) && !strings.Contains(c.id, "/") {
+		q.ResponseInfo = prefix + c.id
+		q.Mark(packet.PropResponseInfo)
+	}
 	if c.expiry != p.Props.SessionExpiry {
 		q.SessionExpiry = c.expiry
 		q.Mark(packet.PropSessionExpiry)

@@ -19,6 +19,7 @@ type policy struct {
 	realm     func(*mqtt.ConnectRequest) string
 	publish   func(h *handler, m *mqtt.Message, done func(mqtt.Verdict))
 	subscribe func(filter string, qos byte) mqtt.Reason
+	receive   func(h *handler, topic string) bool
 
 	mu       sync.Mutex
 	handlers []*handler
@@ -65,6 +66,8 @@ func (p *policy) last(id string) *handler {
 
 func (h *handler) Realm() string { return h.realm }
 
+func (h *handler) User() string { return "user of " + h.req.ClientID }
+
 func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 	h.mu.Lock()
 	h.messages = append(h.messages, m)
@@ -87,6 +90,10 @@ func (h *handler) Subscribed(filter string, _ byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.subs = append(h.subs, filter)
+}
+
+func (h *handler) MayReceive(topic string) bool {
+	return h.p.receive == nil || h.p.receive(h, topic)
 }
 
 func (h *handler) Unsubscribed(string) {}

@@ -26,6 +26,7 @@ const (
 	dropTooLarge    = "too_large"        // Larger than the client's maximum packet size.
 	dropRejected    = "rejected_qos0"    // The handler refused, and QoS 0 has no answer.
 	dropConnEnd     = "connection_ended" // In memory when the connection ended.
+	dropDenied      = "denied"           // The handler does not let the client receive it.
 	dropStore       = "store_failed"     // The session store failed; the publisher was told.
 )
 

@@ -98,6 +98,8 @@ func (s *sess) take(c *conn, b *batch) {
 		switch {
 		case d.msg.Expired(now) && !d.again:
 			s.discard(d, b, dropExpired)
+		case !d.own && d.state != session.Released && !c.handler.MayReceive(d.msg.Topic):
+			s.discard(d, b, dropDenied)
 		case !s.encode(c, d, b, now):
 			s.discard(d, b, dropTooLarge)
 		}
@@ -127,8 +129,11 @@ func (s *sess) encode(c *conn, d *delivery, b *batch, now time.Time) bool {
 		p := packet.Publish{
 			Dup: d.again, QoS: d.qos, Retain: d.retain, PacketID: d.pid, Payload: d.msg.Payload,
 		}
-		b.buf = appendPublish(b.buf, &p, d, c.version, now)
-		b.sent++
+		name, added := c.alias(&p, d.msg.Topic)
+		b.buf = appendPublish(b.buf, &p, d, name, c.version, now)
+		if b.sent++; added && c.clientMax > 0 && len(b.buf)-start > int(c.clientMax) {
+			delete(c.aliasOut, name) // the client will not learn of it
+		}
 	}
 	if c.clientMax > 0 && len(b.buf)-start > int(c.clientMax) {
 		b.buf = b.buf[:start]
@@ -141,10 +146,35 @@ func (s *sess) encode(c *conn, d *delivery, b *batch, now time.Time) bool {
 		return true
 	}
 	s.hold(d)
-	d.live = true
+	s.sendings++
+	d.live, d.order = true, s.sendings
 	s.unacked++
 	s.mark(d, b, fresh)
 	return true
+}
+
+// alias gives the first topics of a connection aliases, if the client takes some, and returns what is sent as the topic name (section
+// 3.3.2.3.4). added tells that the packet introduces one.
+func (c *conn) alias(p *packet.Publish, name string) (sent string, added bool) {
+	if c.aliasMax == 0 {
+		return name, false
+	}
+	a, known := c.aliasOut[name]
+	switch {
+	case known:
+		name = ""
+	case len(c.aliasOut) >= c.aliasMax || len(name) < 4: // a short name is no longer than the property
+		return name, false
+	default:
+		if c.aliasOut == nil {
+			c.aliasOut = make(map[string]uint16, 1)
+		}
+		a = uint16(len(c.aliasOut) + 1)
+		c.aliasOut[name] = a
+	}
+	p.Props.TopicAlias = a
+	p.Props.Mark(packet.PropTopicAlias)
+	return name, !known
 }
 
 // mark notes that the delivery was sent, and under which packet identifier if that is new.
@@ -171,7 +201,7 @@ func (s *sess) freeID() uint16 {
 	}
 }
 
-func appendPublish(b []byte, p *packet.Publish, d *delivery, v packet.Version, now time.Time) []byte {
+func appendPublish(b []byte, p *packet.Publish, d *delivery, name string, v packet.Version, now time.Time) []byte {
 	m := d.msg
 	if v == packet.V5 {
 		q := &p.Props
@@ -195,5 +225,5 @@ func appendPublish(b []byte, p *packet.Publish, d *delivery, v packet.Version, n
 			q.Mark(packet.PropMessageExpiry)
 		}
 	}
-	return p.AppendTopic(b, m.Topic, v)
+	return p.AppendTopic(b, name, v)
 }

@@ -59,6 +59,8 @@ func (r *Refusal) Error() string { return fmt.Sprintf("connection refused: %s (%
 type Handler interface {
 	// Realm is the name space of the connection. It is asked once.
 	Realm() string
+	// User names who is connected, in a form that Config.Will understands after a restart. It is asked at the end of a connection with a will that waits.
+	User() string
 	// Publish takes one inbound message. done must be called once, now or later, on any goroutine; further calls have no
 	// effect. Only then the client gets its acknowledgement, in the order of its PUBLISH packets. The will comes here
 	// too, with m.Will set, before Closed - except a will with a delay (v5), which may come after Closed, as the only
@@ -69,6 +71,10 @@ type Handler interface {
 	Subscribe(filter string, qos byte) Reason
 	// Subscribed says that the SUBACK (or CONNACK of a resumed session) is queued: Deliver works from here on.
 	Subscribed(filter string, qos byte)
+	// MayReceive tells whether a routed message may go to this client now; what may not is dropped and counted. It is asked for every message
+	// right before it is written, whether it is new, was queued or retained, but not for those of Conn.Deliver. Other than the rest it is called on
+	// the writing goroutine, also at the same time as another method and after Closed, with locks held: it must neither block nor call the broker.
+	MayReceive(topic string) bool
 	// Unsubscribed says that the client took the subscription back. It is not called when the connection closes.
 	Unsubscribed(filter string)
 	// Closed is called once, at the end.

@@ -12,8 +12,11 @@ type delivery struct {
 	qos    byte
 	state  session.State
 	retain bool
-	again  bool // It was sent on an earlier connection: DUP.
-	live   bool // It was sent on this connection.
+	again  bool   // It was sent on an earlier connection: DUP.
+	live   bool   // It was sent on this connection.
+	share  string // The shared subscription that it comes from, or empty.
+	order  uint64 // Of the sending on this connection.
+	own    bool   // Of Conn.Deliver: the policy made it for this client.
 }
 
 // fed is one retained message that is due to a subscription.
@@ -145,7 +148,7 @@ func (s *sess) deliver(m *Message, acked func(bool)) bool {
 	if !ok {
 		return false
 	}
-	d := &delivery{msg: m, qos: min(granted, m.QoS), acked: acked}
+	d := &delivery{msg: m, qos: min(granted, m.QoS), acked: acked, own: true}
 	s.mu.Lock()
 	c := s.conn
 	if c == nil {

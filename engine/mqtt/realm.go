@@ -83,6 +83,11 @@ func (r *realm) restore(i session.Info) {
 		// It was connected when we crashed: its time runs from now.
 		since = time.Now()
 	}
+	s.since = since
+	if i.Meta.Will != nil && !r.stopped {
+		s.will = r.leftWill(s, i.Meta)
+		s.will.start()
+	}
 	r.startExpiry(s, since)
 }
 
@@ -150,20 +155,23 @@ func (r *realm) attach(ctx context.Context, c *conn) (s *sess, resumed bool, err
 		s.timer.Stop()
 		s.timer = nil
 	}
-	s.will.cancel()
+	waited := s.will.cancel()
 	s.will = nil
 	r.mu.Unlock()
 	ended.fireNow()
-	return s, resumed, r.record(s, c, resumed)
+	return s, resumed, r.record(s, c, resumed, waited)
 }
 
 // record makes the start of a persistent session durable before it is announced.
-func (r *realm) record(s *sess, c *conn, resumed bool) error {
+func (r *realm) record(s *sess, c *conn, resumed, hadWill bool) error {
 	s.setExpiry(c.expiry)
 	if !s.stored {
 		return nil
 	}
 	put := session.Op{Kind: session.PutSession, ClientID: s.id, Meta: session.Meta{Expiry: c.expiry}}
+	if resumed && hadWill { // A crash must not bring back the will of a client that came in time.
+		return r.submitWait([]session.Op{put}, true)
+	}
 	if resumed {
 		r.submit(&job{ops: []session.Op{put}})
 		return nil
@@ -176,8 +184,11 @@ func (r *realm) release(s *sess, w *delayedWill) {
 	expiry := s.getExpiry()
 	if s.stored && expiry > 0 {
 		meta := session.Meta{Expiry: expiry, DisconnectedAt: time.Now()}
+		if w != nil {
+			meta.Will, meta.WillAt, meta.WillUser = w.msg, w.at, w.user
+		}
 		// Waiting is a barrier: marks of what was sent are visible before the next connection reads the queue.
-		err := r.submitWait([]session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: meta}}, false)
+		err := r.submitWait([]session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: meta}}, w != nil)
 		if err != nil {
 			r.srv.cfg.Log.Error("session not recorded", "err", err)
 		}
@@ -187,9 +198,9 @@ func (r *realm) release(s *sess, w *delayedWill) {
 	if !s.stored || expiry == 0 {
 		r.end(s)
 	} else {
-		s.will = w
+		s.will, s.since = w, time.Now()
 		w.start()
-		r.startExpiry(s, time.Now())
+		r.startExpiry(s, s.since)
 	}
 	r.mu.Unlock()
 }
@@ -233,7 +244,7 @@ func (r *realm) all() []*sess {
 	return list
 }
 
-// stop ends all timers. Wills that wait are published now: nobody else would do it.
+// stop ends all timers. Wills that wait are in the store for the next run; if that could not publish them, they are published now.
 func (r *realm) stop() {
 	r.mu.Lock()
 	r.stopped = true
@@ -242,7 +253,7 @@ func (r *realm) stop() {
 		if s.timer != nil {
 			s.timer.Stop()
 		}
-		if s.will.cancel() {
+		if s.will.cancel() && r.srv.cfg.Will == nil {
 			due = append(due, s.will)
 		}
 	}

@@ -42,6 +42,9 @@ func (r *realm) fanOut(from *sess, m *Message, j *job) {
 	for i := range hits.Hits {
 		h := &hits.Hits[i]
 		d := &delivery{msg: m, qos: min(h.QoS, m.QoS), retain: m.Retain && h.RetainAsPublished}
+		if h.Shared {
+			d.share = h.Filter
+		}
 		if h.ID != 0 {
 			d.ids = append([]uint32{h.ID}, h.More...)
 		}
@@ -54,6 +57,44 @@ func (r *realm) fanOut(from *sess, m *Message, j *job) {
 	}
 	hits.Reset()
 	r.hits.Put(hits)
+}
+
+// reassign gives messages of shared subscriptions that a client did not take, or did not acknowledge, to other members (section 4.8.2). What
+// belongs to a session that will be resumed moves only if somebody is there to take it now.
+func (r *realm) reassign(from *sess, shared []*delivery) {
+	for _, old := range shared {
+		h, ok := r.tree.Pick(old.share, from, old.seq > 0)
+		if !ok {
+			if old.seq == 0 {
+				r.srv.met.drop(dropConnEnd)
+			}
+			continue
+		}
+		d := &delivery{msg: old.msg, qos: min(h.QoS, old.msg.QoS), retain: old.msg.Retain && h.RetainAsPublished, share: old.share}
+		if h.ID != 0 {
+			d.ids = []uint32{h.ID}
+		}
+		j := &job{msg: old.msg}
+		if old.seq > 0 {
+			from.forgetEntry(old)
+			j.ops = []session.Op{{Kind: session.RemoveEntry, ClientID: from.id, Seq: old.seq}}
+		}
+		if d.qos > 0 && h.Key.stored {
+			j.targets, j.durable = []target{{h.Key, d}}, true
+		} else {
+			h.Key.offer(d)
+		}
+		if len(j.ops)+len(j.targets) > 0 {
+			r.submit(j)
+		}
+	}
+}
+
+// forgetEntry takes a stored message that moves to another session out of the counts.
+func (s *sess) forgetEntry(d *delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uncount(d)
 }
 
 func (r *realm) mayKeep(m *Message) bool {

@@ -16,6 +16,8 @@ type Server struct {
 	cfg     Config
 	met     *metrics
 	batches sync.Pool // *batch
+	buffers *packet.Buffers
+	turns   chan struct{} // One for each Gate.Connect that runs.
 
 	mu        sync.Mutex // Guards the fields below.
 	conns     map[*conn]struct{}
@@ -39,7 +41,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		cfg: cfg, met: met, batches: sync.Pool{New: func() any { return new(batch) }}, conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{}, realms: map[string]*realm{},
+		cfg: cfg, met: met, batches: sync.Pool{New: func() any { return new(batch) }}, buffers: packet.NewBuffers(cfg.ReadBufferBytes), turns: make(chan struct{}, cfg.MaxConnecting), conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{}, realms: map[string]*realm{},
 	}, nil
 }
 
@@ -97,6 +99,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	defer s.untrack(c)
 	defer context.AfterFunc(ctx, func() { c.kill(ByShutdown, packet.ServerShuttingDown, ctx.Err()) })()
 	c.serve(ctx)
+	c.rd.Release()
 }
 
 func (s *Server) track(c *conn) bool {
@@ -181,6 +184,12 @@ func (s *Server) realm(ctx context.Context, name string) (*realm, error) {
 	}
 	s.mu.Unlock()
 	return r, r.load(ctx)
+}
+
+// Load reads the sessions of a realm, so that those that end and wills that are due are not late. Otherwise that happens at the first use.
+func (s *Server) Load(ctx context.Context, realm string) error {
+	_, err := s.realm(ctx, realm)
+	return err
 }
 
 // guard runs f and turns a panic into a log line, a count and false.

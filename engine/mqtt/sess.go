@@ -1,6 +1,8 @@
 package mqtt
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,7 @@ type sess struct {
 	owner *conn        // Guarded by realm.mu: the connection that holds the session, also while it closes.
 	timer *time.Timer  // Guarded by realm.mu: end of the session.
 	will  *delayedWill // Guarded by realm.mu.
+	since time.Time    // Guarded by realm.mu: end of the last connection.
 
 	mu       sync.Mutex // Guards the fields below.
 	dead     bool
@@ -37,6 +40,7 @@ type sess struct {
 	unacked    int // Of inflight, sent on this connection.
 	window     int // Bound on unacked.
 	nextID     uint16
+	sendings   uint64
 	failed     []func(bool) // Callbacks of refused deliveries, for the writer to call.
 
 	count             int   // Entries in the store.
@@ -61,14 +65,19 @@ func (s *sess) activate(c *conn, window int) {
 	c.signal()
 }
 
-// deactivate takes the queue from a connection that ended. It returns the callbacks of what was not delivered.
-// Stored messages are dropped from memory only: the next connection reads them from the store.
-func (s *sess) deactivate() (undelivered []func(bool)) {
+// deactivate takes the queue from a connection that ended. It returns the callbacks of what was not delivered, and what may go to other members
+// of shared subscriptions, in its order. Stored messages are dropped from memory only: the next connection reads them from the store.
+func (s *sess) deactivate() (undelivered []func(bool), shared []*delivery) {
 	s.online.Store(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lost := len(s.feed)
 	note := func(d *delivery) {
+		// What may have been received with QoS 2 is for nobody else (MQTT-4.8.2-5).
+		if d.share != "" && !(d.qos == 2 && d.pid != 0) {
+			shared = append(shared, d)
+			return
+		}
 		if d.seq == 0 {
 			lost++
 		}
@@ -76,18 +85,23 @@ func (s *sess) deactivate() (undelivered []func(bool)) {
 			undelivered = append(undelivered, d.acked)
 		}
 	}
+	sent := make([]*delivery, 0, len(s.inflight))
+	for _, d := range s.inflight {
+		sent = append(sent, d)
+	}
+	slices.SortFunc(sent, func(a, b *delivery) int { return cmp.Compare(a.order, b.order) })
+	for _, d := range sent {
+		note(d)
+	}
 	for _, d := range s.queue.items[s.queue.head:] {
 		if d.pid == 0 {
 			note(d)
 		}
 	}
-	for _, d := range s.inflight {
-		note(d)
-	}
 	undelivered = append(undelivered, s.failed...)
 	s.conn, s.queue, s.queueBytes, s.feed, s.inflight, s.unacked, s.failed = nil, deliveries{}, 0, nil, nil, 0, nil
 	s.realm.srv.met.dropped.WithLabelValues(dropConnEnd).Add(float64(lost))
-	return undelivered
+	return undelivered, shared
 }
 
 // kill marks the session as ended and returns the filters it held.

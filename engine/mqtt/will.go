@@ -1,9 +1,11 @@
 package mqtt
 
 import (
+	"sync"
 	"time"
 
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
+	"github.com/isobar-iot/isobar/engine/mqtt/session"
 )
 
 // delayedWill is a will that waits for its delay or the end of the session, whichever comes first (MQTT 5.0 section
@@ -12,6 +14,9 @@ type delayedWill struct {
 	delay time.Duration
 	fire  func()
 	timer *time.Timer
+	msg   *Message
+	at    time.Time // When it is due, for the store.
+	user  string
 }
 
 func (w *delayedWill) start() {
@@ -37,10 +42,58 @@ func (c *conn) lastWill(why CloseReason) *delayedWill {
 	}
 	fire := func() { c.srv.guard("will", func() { c.accept(m, 0, 0) }) }
 	// A will cannot wait longer than its session lives.
-	delay := min(c.willDelay, c.sess.getExpiry())
+	delay := time.Duration(min(c.willDelay, c.sess.getExpiry())) * time.Second
 	if delay == 0 {
 		fire()
 		return nil
 	}
-	return &delayedWill{delay: time.Duration(delay) * time.Second, fire: fire}
+	w := &delayedWill{delay: delay, fire: fire, msg: m, at: time.Now().Add(delay)}
+	c.srv.guard("user", func() { w.user = c.handler.User() })
+	return c.realm.stored(c.sess, w)
+}
+
+// stored makes a will note in the store that it was published.
+func (r *realm) stored(s *sess, w *delayedWill) *delayedWill {
+	publish := w.fire
+	w.fire = func() {
+		publish()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		// A connection that came meanwhile has noted that itself, or does when it gets on.
+		if s.stored && s.owner == nil && r.sessions[s.id] == s {
+			r.submit(&job{ops: []session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: session.Meta{Expiry: s.getExpiry(), DisconnectedAt: s.since}}}})
+		}
+	}
+	return w
+}
+
+// leftWill is a will that an earlier run of the server left.
+func (r *realm) leftWill(s *sess, m session.Meta) *delayedWill {
+	msg := *m.Will
+	msg.Will = true
+	w := &delayedWill{delay: max(0, time.Until(m.WillAt)), msg: &msg, at: m.WillAt, user: m.WillUser}
+	w.fire = func() { r.srv.guard("will", func() { r.publishLeft(s.id, w) }) }
+	return r.stored(s, w)
+}
+
+func (r *realm) publishLeft(clientID string, w *delayedWill) {
+	if r.srv.cfg.Will == nil {
+		r.srv.met.drop(dropRejected)
+		return
+	}
+	var once sync.Once
+	r.srv.cfg.Will(r.name, clientID, w.user, w.msg, func(v Verdict) {
+		once.Do(func() {
+			switch {
+			case v.Reason.Failed():
+				r.srv.met.drop(dropRejected)
+			case v.Route:
+				r.route(nil, w.msg, nil, func(err error) {
+					if err == nil && r.srv.cfg.Forward != nil {
+						r.srv.guard("forward", func() { r.srv.cfg.Forward(r.name, w.msg) })
+					}
+				})
+			}
+		})
+	})
 }

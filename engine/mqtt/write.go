@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -91,13 +92,27 @@ func (o *outflow) wakeAll() {
 func (c *conn) finish(why CloseReason) {
 	c.out.mu.Lock()
 	if c.version == packet.V5 && why.Cause != ByClient && why.Cause != ByNetwork && why.Reason.Failed() {
-		p := packet.Disconnect{Code: why.Reason}
+		p := c.farewell(why)
 		c.out.ctrl = p.AppendTo(c.out.ctrl, c.version)
 	}
 	c.out.final = true
 	c.out.mu.Unlock()
 	c.nc.SetWriteDeadline(time.Now().Add(flushTime)) //nolint:errcheck // The write fails on its own.
 	c.signal()
+}
+
+// farewell says why, in words only if the client takes a packet of that size (MQTT-3.14.2-3).
+func (c *conn) farewell(why CloseReason) packet.Disconnect {
+	p := packet.Disconnect{Code: why.Reason}
+	var bad *packet.Error
+	if errors.As(why.Err, &bad) {
+		p.Props.ReasonString = bad.Text
+		p.Props.Mark(packet.PropReasonString)
+	}
+	if c.clientMax > 0 && len(p.AppendTo(nil, c.version)) > int(c.clientMax) {
+		p.Props.Reset()
+	}
+	return p
 }
 
 // batch is what one write carries.

@@ -17,13 +17,18 @@ type Builder struct {
 	unitAt     []int64 // time of the newest unit, per column
 	start, end int64   // bucket of the last row
 	slab       []Stat
+	samplers   []sampler // of the last row, per column; only if percentiles are wanted
 }
+
+// maxCells bounds the memory of a Chart: rows times columns. One cell takes about 150 bytes.
+const maxCells = 1 << 20
 
 // NewBuilder returns a Builder for a request that passed Check.
 func NewBuilder(a Aggregation) *Builder {
 	if a.Limit == 0 {
 		a.Limit = DefaultLimit
 	}
+	a.Percentiles = slices.Clone(a.Percentiles)
 	b := &Builder{a: a, index: make(map[Key]int, len(a.Series))}
 	for _, k := range a.Series {
 		b.column(k)
@@ -61,12 +66,18 @@ func (b *Builder) Unit(col int, unit string, ms int64) {
 }
 
 // Add adds one value. It returns false, and the chart is truncated, if there is no room for a new row.
-func (b *Builder) Add(ms int64, col int, n iot.Number) bool {
-	s := b.stat(ms, col)
+func (b *Builder) Add(at Stamp, col int, n iot.Number) bool {
+	s := b.stat(at.MS, col)
 	if s == nil {
 		return false
 	}
-	s.Add(n)
+	s.Add(at, n)
+	if len(b.a.Percentiles) > 0 {
+		for len(b.samplers) <= col {
+			b.samplers = append(b.samplers, sampler{})
+		}
+		b.samplers[col].add(n.Float())
+	}
 	return true
 }
 
@@ -80,20 +91,37 @@ func (b *Builder) Merge(ms int64, col int, st Stat) bool {
 	return true
 }
 
+// Merges reports whether Merge may be used at all: there are buckets, and nothing is wanted for which every value counts.
+func (b *Builder) Merges() bool {
+	return (b.a.Interval != (Interval{}) || b.a.Grid.Width > 0) && len(b.a.Percentiles) == 0
+}
+
 // Within reports whether two times lie in the same bucket.
 func (b *Builder) Within(first, last int64) bool {
-	_, end := b.a.Interval.Bucket(first)
+	if first >= b.start && first < b.end {
+		return last < b.end
+	}
+	_, end := b.Bucket(first)
 	return last < end
+}
+
+// Bucket returns the start and the end, exclusive, of the bucket that holds a time, in Unix milliseconds.
+func (b *Builder) Bucket(ms int64) (start, end int64) {
+	if b.a.Grid.Width > 0 {
+		return b.a.Grid.bucket(ms)
+	}
+	return b.a.Interval.BucketIn(ms, b.a.Zone)
 }
 
 func (b *Builder) stat(ms int64, col int) *Stat {
 	n := len(b.chart.Rows)
 	if n == 0 || ms < b.start || ms >= b.end {
-		if n >= b.a.Limit {
+		if n >= b.a.Limit || (n+1)*len(b.chart.Series) > maxCells {
 			b.chart.Truncated = true
 			return nil
 		}
-		b.start, b.end = b.a.Interval.Bucket(ms)
+		b.finishRow()
+		b.start, b.end = b.Bucket(ms)
 		b.chart.Rows = append(b.chart.Rows, Row{Time: b.start, Stats: b.take(len(b.chart.Series))})
 		n++
 	}
@@ -104,6 +132,21 @@ func (b *Builder) stat(ms int64, col int) *Stat {
 		r.Stats = grown
 	}
 	return &r.Stats[col]
+}
+
+// finishRow works out the percentiles of the last row, after which its values need not be kept.
+func (b *Builder) finishRow() {
+	if len(b.samplers) == 0 {
+		return
+	}
+	r := &b.chart.Rows[len(b.chart.Rows)-1]
+	r.Percentiles = make([][]float64, len(r.Stats))
+	for i := range b.samplers {
+		if s := &b.samplers[i]; s.n > 0 {
+			r.Percentiles[i] = s.percentiles(b.a.Percentiles)
+			s.reset()
+		}
+	}
 }
 
 // take cuts n empty Stats from a slab, so that a row costs no allocation of its own.
@@ -118,6 +161,7 @@ func (b *Builder) take(n int) []Stat {
 
 // Chart returns the result. The Builder must not be used afterwards.
 func (b *Builder) Chart() Chart {
+	b.finishRow()
 	to := b.order()
 	for i := range b.chart.Rows {
 		b.arrange(&b.chart.Rows[i], to)
@@ -146,13 +190,19 @@ func (b *Builder) arrange(r *Row, to []int) {
 	if to == nil && len(r.Stats) == len(b.chart.Series) {
 		return
 	}
-	stats := b.take(len(b.chart.Series))
+	stats, percentiles := b.take(len(b.chart.Series)), r.Percentiles
+	if percentiles != nil {
+		percentiles = make([][]float64, len(b.chart.Series))
+	}
 	for i := range r.Stats {
 		at := i
 		if to != nil {
 			at = to[i]
 		}
 		stats[at] = r.Stats[i]
+		if i < len(r.Percentiles) {
+			percentiles[at] = r.Percentiles[i]
+		}
 	}
-	r.Stats = stats
+	r.Stats, r.Percentiles = stats, percentiles
 }

@@ -12,7 +12,8 @@
 //	seriessql      PostgreSQL, for several nodes that share one database
 //	seriesmem      the reference in memory, for the tests of other packages
 //
-// All of them run the suite in seriestest. Aggregate works over any Store and is faster over one that is also an Aggregator.
+// All of them run the suite in seriestest. Aggregate (buckets by local clocks, percentiles, drawings with few points) and Recall (newest
+// values) work over any Store and are faster over one that is also an Aggregator or a Recaller.
 //
 // # Invariants
 //

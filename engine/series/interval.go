@@ -8,7 +8,8 @@ import (
 )
 
 // Interval is the width of a bucket: N units. The zero Interval means raw points, no buckets.
-// Buckets of s, m, h and d start at multiples counted from 1970, weeks on Mondays, months, quarters and years by the calendar, all in UTC.
+// Buckets of s, m, h and d start at multiples counted from 1970, weeks on Mondays, months, quarters and years by the calendar: in UTC with
+// Bucket, by local clocks with BucketIn.
 type Interval struct {
 	N    int  // 1 to 999
 	Unit Unit // one of the constants
@@ -31,7 +32,8 @@ const (
 
 const (
 	maxIntervalN = 999
-	dayMillis    = 24 * 60 * 60 * 1000
+	hourMillis   = 60 * 60 * 1000
+	dayMillis    = 24 * hourMillis
 	// firstMonday is 1970-01-05.
 	firstMonday = 4 * dayMillis
 )
@@ -69,7 +71,7 @@ func (v Interval) millis() int64 {
 	case Minute:
 		return n * 60_000
 	case Hour:
-		return n * 3_600_000
+		return n * hourMillis
 	case Day:
 		return n * dayMillis
 	case Week:

@@ -80,11 +80,12 @@ func TestStatMerges(t *testing.T) {
 		mean := 0.0
 		for i, m := range mants {
 			n := iot.Number{Mant: m, Scale: 1}
-			all.Add(n)
+			at := series.Stamp{MS: int64(i)}
+			all.Add(at, n)
 			if i < cut {
-				left.Add(n)
+				left.Add(at, n)
 			} else {
-				right.Add(n)
+				right.Add(at, n)
 			}
 			mean += n.Float() / float64(len(mants))
 		}

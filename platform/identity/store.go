@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
@@ -21,4 +22,24 @@ type Store interface {
 	Update(ctx context.Context, id string, rev sqlkit.Revision, change func(Registration) Registration) (Registration, error)
 	// Delete removes a registration of the tenant.
 	Delete(ctx context.Context, t iot.TenantID, id string, rev sqlkit.Revision) error
+}
+
+// ErrTooMany says that a tenant has as many anchors as it can have.
+var ErrTooMany = errors.New("too many trust anchors")
+
+// AnchorStore keeps the trust anchors of tenants. A fingerprint is unique on the platform. Errors are raw: a missing row is sql.ErrNoRows, a
+// taken fingerprint satisfies sqlkit.IsUnique. Every method is atomic and durable when it returns, keeps superseded versions, and is safe for
+// concurrent use.
+type AnchorStore interface {
+	// Create stores anchors of one tenant, all or none. If the tenant would have more than limit, it is ErrTooMany.
+	Create(ctx context.Context, t iot.TenantID, anchors []Anchor, limit int, rev sqlkit.Revision) error
+	Get(ctx context.Context, t iot.TenantID, fingerprint string) (Anchor, error)
+	// List returns a page of the tenant's anchors by time of creation and fingerprint, and the number of all of them.
+	List(ctx context.Context, t iot.TenantID, offset, limit int) ([]Anchor, int, error)
+	// Update replaces an anchor by what change makes of it, under the rules of Store.Update. The certificate stays what it was.
+	Update(ctx context.Context, t iot.TenantID, fingerprint string, rev sqlkit.Revision, change func(Anchor) Anchor) (Anchor, error)
+	// Delete removes an anchor and returns it.
+	Delete(ctx context.Context, t iot.TenantID, fingerprint string, rev sqlkit.Revision) (Anchor, error)
+	// Enabled returns the enabled anchors of all tenants: before a device has logged in there is no tenant yet to ask for.
+	Enabled(ctx context.Context) ([]Anchor, error)
 }

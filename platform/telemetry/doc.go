@@ -4,6 +4,14 @@
 // the time-series engine (engine/series), which keeps them. It never looks into the registry's documents and never acts on what it stores:
 // rules, realtime channels and availability listen on the bus.
 //
+// # The pipeline
+//
+// Submit is the way in for every dialect: it takes a measurement, how far it is to go, and optionally the delivery that brought it. Two lanes
+// lead to one batcher, so that late data cannot starve live data (lane.go); a commit takes what waits, with one fsync; then facts and answers go
+// out. Everything is bounded, and a full lane holds up its callers. Ledger tells per source what became of every reading (ledger.go,
+// books.go), skew.go what is done about clocks that are off. The delivery is stored in the same commit as the measurement, so that a dialect can
+// ask Delivered whether a repetition is one; dialects decide what a repetition is, because only they know how theirs repeat.
+//
 // Telemetry is the face: it authorizes, validates, audits, keeps history and publishes, once, for every dialect. Store is what a driver of
 // events and alarms must do; measurements go to series.Store.
 //

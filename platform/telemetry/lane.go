@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,6 +84,9 @@ func (l *lanes) put(ctx context.Context, s submission, now time.Time) error {
 		case lane <- s:
 		case <-ctx.Done():
 			l.underway.Add(-1)
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fault.E(fault.Exhausted, time.Second, "more comes in than can be stored: wait as long as Retry-After says")
+			}
 			return ctx.Err()
 		}
 	}

@@ -23,15 +23,26 @@ type MeasurementQuery struct {
 	Count                  bool // also count all that match, which reads all of them
 }
 
-// SeriesQuery asks for the values of series of one source, raw or per bucket. See series.Aggregation.
+// SeriesQuery asks for the values of series of one source, raw, per bucket or drawn with few points. See series.Aggregation.
 type SeriesQuery struct {
 	Source   iot.ID
 	From, To time.Time // as in MeasurementQuery
 	Series   []series.Key
 	Interval series.Interval
-	Reverse  bool
-	Limit    int
+	// Zone is whose clocks bound the buckets; nil means that of the tenant, see Zone.
+	Zone        *time.Location
+	Percentiles []float64
+	MaxPoints   int
+	Method      series.Method
+	Reverse     bool
+	Limit       int
 }
+
+// ZoneCategory and ZoneKey name the tenant's option with the IANA name of its time zone, which bounds the buckets of aggregates; UTC without it.
+const (
+	ZoneCategory = "configuration"
+	ZoneKey      = "timezone"
+)
 
 func (q MeasurementQuery) query() series.Query {
 	window(&q.From, &q.To)
@@ -62,7 +73,10 @@ func (tm *Telemetry) Delivered(ctx context.Context, t iot.TenantID, client uint6
 	return tm.d.Series.Deliveries(ctx, t, client)
 }
 
-// Record stores measurements, all or none, and returns when they are durable. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
+// patience is how long Record waits for a place in the queue before it tells the caller to come again.
+const patience = 2 * time.Second
+
+// Record stores measurements, all or none, and returns when they are durable. While the queue stays full it is Exhausted. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
 func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.ProcessingMode, ms []iot.Measurement) ([]iot.Measurement, error) {
 	if len(ms) == 0 {
 		return ms, nil
@@ -80,7 +94,9 @@ func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.Proce
 		}
 	}
 	result := make(chan error, 1)
-	tm.batch.submit(ctx, submission{tenant: p.Tenant, first: &ms[0], rest: ms[1:], mode: mode, done: func(err error) { result <- err }})
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tm.batch.submit(wait, submission{tenant: p.Tenant, first: &ms[0], rest: ms[1:], mode: mode, done: func(err error) { result <- err }})
 	// Once accepted it is committed whether the client waits or not, and ms must not change before that.
 	if err := <-result; err != nil {
 		return nil, err
@@ -247,27 +263,97 @@ func (tm *Telemetry) remove(ctx context.Context, op fault.Op, t iot.TenantID, q 
 
 // Series returns the values of series of one source, out of the measurements that p may see.
 func (tm *Telemetry) Series(ctx context.Context, p iot.Principal, q SeriesQuery) (series.Chart, error) {
-	store := tm.d.Series
-	if _, err := tm.d.Registry.Check(ctx, p, q.Source, access.Measurement, access.Read); err != nil {
-		if !fault.Is(err, fault.Denied) || len(p.Grants) == 0 {
-			return series.Chart{}, err
-		}
-		e, lost := tm.eyeOn(ctx, p, q.Source)
-		if lost != nil {
-			return series.Chart{}, lost
-		}
-		if q.Series, lost = tm.seriesSeen(ctx, p.Tenant, q, e); lost != nil {
-			return series.Chart{}, lost
-		}
-		if len(q.Series) == 0 {
-			return series.Chart{}, err
-		}
-		store = seen{store, e}
+	const op = fault.Op("telemetry.Series")
+	store, keys, err := tm.sightOf(ctx, p, q.Source, q.Series)
+	if err != nil {
+		return series.Chart{}, err
+	}
+	if q.Zone == nil && q.Interval != (series.Interval{}) {
+		q.Zone = tm.zone(ctx, p.Tenant)
 	}
 	window(&q.From, &q.To)
 	chart, err := series.Aggregate(ctx, store, p.Tenant, series.Aggregation{Source: q.Source, From: series.Bound(q.From), To: series.Bound(q.To),
-		Series: q.Series, Interval: q.Interval, Reverse: q.Reverse, Limit: q.Limit})
-	return chart, sqlkit.Fault("telemetry.Series", err)
+		Series: keys, Interval: q.Interval, Zone: q.Zone, Percentiles: q.Percentiles, MaxPoints: q.MaxPoints, Method: q.Method, Reverse: q.Reverse, Limit: q.Limit})
+	return chart, sqlkit.Fault(op, err)
+}
+
+// sightOf returns a store with what p may see of the measurements of a source, and which of the series asked for are among them.
+func (tm *Telemetry) sightOf(ctx context.Context, p iot.Principal, source iot.ID, keys []series.Key) (series.Store, []series.Key, error) {
+	_, err := tm.d.Registry.Check(ctx, p, source, access.Measurement, access.Read)
+	if err == nil {
+		return tm.d.Series, keys, nil
+	}
+	if !fault.Is(err, fault.Denied) || len(p.Grants) == 0 {
+		return nil, nil, err
+	}
+	e, lost := tm.eyeOn(ctx, p, source)
+	if lost != nil {
+		return nil, nil, lost
+	}
+	if keys, lost = tm.seriesSeen(ctx, p.Tenant, source, keys, e); lost != nil {
+		return nil, nil, lost
+	}
+	if len(keys) == 0 {
+		return nil, nil, err
+	}
+	return seen{tm.d.Series, e}, keys, nil
+}
+
+// zone returns the time zone of a tenant. An option that is none is reported and taken for UTC.
+func (tm *Telemetry) zone(ctx context.Context, t iot.TenantID) *time.Location {
+	if tm.d.Option == nil {
+		return time.UTC
+	}
+	name, ok := tm.d.Option(ctx, t, ZoneCategory, ZoneKey)
+	if !ok || name == "" {
+		return time.UTC
+	}
+	z, err := series.ParseZone(name)
+	if err != nil {
+		tm.d.Log.Warn("the time zone of a tenant", "tenant", t, "err", err)
+		return time.UTC
+	}
+	return z
+}
+
+// Latest returns the newest values of series of some sources, by the time of their measurements, out of the measurements that p may see:
+// of all series if keys is empty. It fails if there is a source of which p may see nothing.
+func (tm *Telemetry) Latest(ctx context.Context, p iot.Principal, sources []iot.ID, keys []series.Key) ([]series.Latest, error) {
+	var out []series.Latest
+	for _, id := range sources {
+		store, of, err := tm.sightOf(ctx, p, id, keys)
+		if err != nil {
+			return nil, err
+		}
+		values, err := series.Recall(ctx, store, p.Tenant, id, of)
+		if err != nil {
+			return nil, sqlkit.Fault("telemetry.Latest", err)
+		}
+		out = append(out, values...)
+	}
+	return out, nil
+}
+
+// RetentionQuery selects the measurements whose time of keeping is over. Zero values are no condition.
+type RetentionQuery struct {
+	Before         time.Time // required: older ones go
+	Source         iot.ID
+	Type, Fragment string
+}
+
+// Retain removes the measurements that a rule of retention no longer wants and returns how many; it is for the system, without a principal.
+// The work grows with the number of sources and with what goes, not with what stays. The fact that it publishes names no measurement.
+func (tm *Telemetry) Retain(ctx context.Context, t iot.TenantID, q RetentionQuery) (int64, error) {
+	const op = fault.Op("telemetry.Retain")
+	if q.Before.IsZero() {
+		return 0, fault.E(op, fault.Invalid, "a rule of retention needs an age")
+	}
+	n, err := tm.d.Series.Delete(ctx, t, series.Query{Source: q.Source, To: series.Bound(q.Before), Type: q.Type, Fragment: q.Fragment})
+	if n > 0 {
+		gone := MeasurementBatch{Action: iot.Deleted}
+		tm.d.Bus.Publish(bus.Subject(t, string(iot.KindMeasurement), string(iot.Deleted)), gone.AppendTo(nil))
+	}
+	return n, sqlkit.Fault(op, err)
 }
 
 // SupportedSeries lists the series that a source has values of, for who may read the object or its measurements.

@@ -191,3 +191,41 @@ func FuzzDecodeMeasurements(f *testing.F) {
 		}
 	})
 }
+
+func TestLatestOfSeveralSources(t *testing.T) {
+	f := simple(t)
+	_, err := f.tm.Record(ctx, admin, iot.Persistent, []iot.Measurement{reading(f.dev, 5, "16.0"), reading(f.dev, 1, "17"), reading(f.other, 9, "3")})
+	f.must(err)
+	got, err := f.tm.Latest(ctx, admin, []iot.ID{f.dev, f.other}, nil)
+	f.must(err)
+	if len(got) != 2 || got[0].Source != f.dev || got[0].Value.String() != "16.0" || got[0].At.MS != start.Add(5*time.Second).UnixMilli() || got[1].Source != f.other {
+		t.Errorf("got %+v", got)
+	}
+	_, err = f.tm.Latest(ctx, device, []iot.ID{f.dev, f.other}, nil)
+	f.denied("a foreign source among own ones", err)
+	_, err = f.tm.Latest(ctx, foreign, []iot.ID{f.dev}, nil)
+	f.kind("another tenant", err, fault.NotFound)
+}
+
+func TestRetainRemovesWhatIsOld(t *testing.T) {
+	f := simple(t)
+	_, err := f.tm.Record(ctx, admin, iot.Persistent, []iot.Measurement{reading(f.dev, 1, "1"), reading(f.dev, 9, "2"), reading(f.other, 1, "3")})
+	f.must(err)
+	facts := f.listen("measurement.>")
+	n, err := f.tm.Retain(ctx, "acme", telemetry.RetentionQuery{Before: start.Add(5 * time.Second), Type: "other"})
+	if n != 0 || err != nil {
+		t.Errorf("of another type %d were removed, %v", n, err)
+	}
+	n, err = f.tm.Retain(ctx, "acme", telemetry.RetentionQuery{Before: start.Add(5 * time.Second)})
+	if n != 2 || err != nil {
+		t.Errorf("%d were removed, %v", n, err)
+	}
+	if m := f.next(facts); m.subject != "measurement.DELETE" {
+		t.Errorf("fact %s", m.subject)
+	}
+	if left, _, err := f.tm.Measurements(ctx, admin, telemetry.MeasurementQuery{Limit: 9}); len(left) != 1 || err != nil || left[0].Samples[0].Value.String() != "2" {
+		t.Errorf("left are %+v, %v", left, err)
+	}
+	_, err = f.tm.Retain(ctx, "acme", telemetry.RetentionQuery{})
+	f.kind("no age", err, fault.Invalid)
+}

@@ -95,22 +95,30 @@ type seen struct {
 	eye eye
 }
 
-// Scan implements series.Store.
+// Scan implements series.Store. Offset and limit count what is shown.
 func (s seen) Scan(ctx context.Context, tenant iot.TenantID, q series.Query, fn func(m *iot.Measurement) bool) error {
-	return s.Store.Scan(ctx, tenant, q, func(m *iot.Measurement) bool {
+	if err := q.Check(); err != nil {
+		return err
+	}
+	all, n := q, 0
+	all.Offset, all.Limit = 0, 0
+	return s.Store.Scan(ctx, tenant, all, func(m *iot.Measurement) bool {
 		shown := series.Copy(m)
-		if !s.eye.see(&shown) {
+		if !s.eye.see(&shown) || !all.Match(&shown) { // what was taken from it must not be found either
 			return true
 		}
-		return fn(&shown)
+		n++
+		if n <= q.Offset {
+			return true
+		}
+		return fn(&shown) && (q.Limit == 0 || n < q.Offset+q.Limit)
 	})
 }
 
 // seriesSeen returns those of the series asked for, or of all that there are, whose fragments an eye may see.
-func (tm *Telemetry) seriesSeen(ctx context.Context, t iot.TenantID, q SeriesQuery, e eye) ([]series.Key, error) {
-	asked := q.Series
+func (tm *Telemetry) seriesSeen(ctx context.Context, t iot.TenantID, source iot.ID, asked []series.Key, e eye) ([]series.Key, error) {
 	if len(asked) == 0 {
-		infos, err := tm.d.Series.Catalog(ctx, t, q.Source)
+		infos, err := tm.d.Series.Catalog(ctx, t, source)
 		if err != nil {
 			return nil, sqlkit.Fault("telemetry.Series", err)
 		}

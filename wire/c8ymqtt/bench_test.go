@@ -54,6 +54,7 @@ type bench struct {
 	operations    *devicemgmt.Operations
 	registrations *identity.Registrations
 	connectivity  *connectivity.Connectivity
+	topics        *access.Topics
 	gate          *c8ymqtt.Gate
 
 	flushes, overdues chan time.Time
@@ -74,6 +75,8 @@ func newBench(t testing.TB, store series.Store) *bench {
 	accounts := must(accesssql.New(ctx, b.db))(t)
 	b.users = must(access.New(ctx, access.Deps{Store: accounts, Sessions: accounts, Grants: accounts, Tenants: b.tenants, Audit: silent{}, Bus: b.bus, Policy: policy, Clock: b.clock, Log: log}))(t)
 	t.Cleanup(b.users.Close)
+	b.topics = must(access.NewTopics(access.TopicDeps{Store: accounts, Policy: policy, Audit: silent{}, Bus: b.bus, Clock: b.clock}))(t)
+	t.Cleanup(b.topics.Close)
 	b.registry = must(registry.NewRegistry(registry.Deps{Store: must(registrysql.New(ctx, b.db))(t), Policy: policy, Audit: silent{}, Bus: b.bus, Clock: b.clock, Log: log}))(t)
 	t.Cleanup(b.registry.Close)
 	b.telemetry = must(telemetry.New(telemetry.Deps{Series: store, Store: must(telemetrysql.New(ctx, b.db))(t), Blobs: must(blob.New(ctx, b.db, b.clock))(t),
@@ -98,7 +101,7 @@ func (b *bench) startConnectivity() {
 		Group: b.registrations.GroupOf, Tenants: b.tenantIDs, Sole: true, Clock: b.clock, Log: log,
 		Tick: func(time.Duration) (<-chan time.Time, func()) { c := ticks[0]; ticks = ticks[1:]; return c, func() {} }}))(b.t)
 	b.gate = c8ymqtt.New(c8ymqtt.Deps{Users: b.users, Registry: b.registry, Telemetry: b.telemetry, Operations: b.operations, Registrations: b.registrations,
-		Connectivity: b.connectivity, Clock: b.clock, Log: log, Version: "1.2.3", After: b.after})
+		Topics: b.topics, Connectivity: b.connectivity, Clock: b.clock, Log: log, Version: "1.2.3", After: b.after})
 }
 
 func (b *bench) tenantIDs(ctx context.Context) ([]iot.TenantID, error) {
@@ -204,7 +207,7 @@ func (b *bench) tenant(t iot.TenantID) {
 	}
 	must(b.users.Bootstrap(ctx, t, "root", "Unused-12345"))(b.t)
 	b.user(t, "admin", "ROLE_ALARM_ADMIN", "ROLE_ALARM_READ", "ROLE_DEVICE_CONTROL_ADMIN", "ROLE_DEVICE_CONTROL_READ", "ROLE_EVENT_ADMIN", "ROLE_EVENT_READ",
-		"ROLE_IDENTITY_ADMIN", "ROLE_IDENTITY_READ", "ROLE_INVENTORY_ADMIN", "ROLE_INVENTORY_READ", "ROLE_MEASUREMENT_ADMIN", "ROLE_MEASUREMENT_READ")
+		"ROLE_IDENTITY_ADMIN", "ROLE_IDENTITY_READ", "ROLE_INVENTORY_ADMIN", "ROLE_INVENTORY_READ", "ROLE_MEASUREMENT_ADMIN", "ROLE_MEASUREMENT_READ", "ROLE_MQTT_SERVICE_ADMIN", "ROLE_MQTT_SERVICE_READ")
 	b.user(t, "reader", "ROLE_INVENTORY_READ")
 	if t == iot.Management {
 		b.user(t, "devicebootstrap", "ROLE_DEVICE_BOOTSTRAP")

@@ -30,6 +30,8 @@ type Deps struct {
 	Telemetry     *telemetry.Telemetry
 	Operations    *devicemgmt.Operations
 	Registrations *identity.Registrations
+	Anchors       *identity.Anchors // nil: there are no logins with certificates
+	Topics        *access.Topics    // nil: there are no rules for free topics
 	Connectivity  *connectivity.Connectivity
 	Clock         clock.Clock
 	Log           *slog.Logger
@@ -76,24 +78,54 @@ func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Hand
 	if req.Assigned {
 		serial = "" // who says no id can use free topics, but stands for no device
 	}
-	if !req.HasUser || req.User == "" || !req.HasPassword || len(req.Password) == 0 { // c8y: an empty password is not a bad one
-		return nil, &mqtt.Refusal{Reason: packet.NotAuthorized, Text: "user and password are needed"}
-	}
 	g.mu.Lock()
 	since, seen := g.Clock.Now(), g.changes
 	g.mu.Unlock()
-	p, err := g.Users.Basic(ctx, access.Login{User: req.User, Password: string(req.Password), RemoteAddr: req.RemoteAddr.String()})
+	in, err := g.login(ctx, req, serial)
 	if err != nil {
 		return nil, refusal(err)
 	}
-	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, ctx: context.WithoutCancel(ctx)}
+	p := in.Principal
+	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, anchor: in.Anchor, ctx: context.WithoutCancel(ctx)}
 	h.begin(req.ClientID)
+	if in.Anchor != "" {
+		since = g.Clock.Now() // passwords do not matter
+		h.expire(in.Until.Sub(since))
+	}
+	h.since = since
+	client := serial
+	if req.Assigned {
+		client = req.ClientID
+	}
+	h.topicID = client
+	if err := h.readRules(ctx); err != nil {
+		return nil, err
+	}
+	if why := h.topics.Load().Broken(); why != "" {
+		return nil, &mqtt.Refusal{Reason: packet.ClientIDNotValid, Text: why}
+	}
 	h.bootstrap = p.Has("ROLE_DEVICE_BOOTSTRAP") && !p.Has("ROLE_INVENTORY_CREATE")
 	if !h.bootstrap && serial != "" {
 		h.find()
 	}
+	if req.Will != nil && !h.mayPublish(req.Will.Topic) {
+		h.Closed(mqtt.CloseReason{Cause: mqtt.ByPolicy, Reason: packet.NotAuthorized})
+		return nil, &mqtt.Refusal{Reason: packet.NotAuthorized, Text: "the will must not be published to its topic"}
+	}
 	g.enter(h, since, seen)
 	return h, nil
+}
+
+// login proves who a client is. A certificate wins: a client that has shown one is that device or nobody, whatever else it says.
+func (g *Gate) login(ctx context.Context, req *mqtt.ConnectRequest, serial string) (identity.Admission, error) {
+	if req.TLS != nil && len(req.TLS.PeerCertificates) > 0 && g.Anchors != nil {
+		return g.Anchors.Login(ctx, identity.CertificateLogin{Chain: req.TLS.PeerCertificates, Device: serial, RemoteAddr: req.RemoteAddr.String()})
+	}
+	if !req.HasUser || req.User == "" || !req.HasPassword || len(req.Password) == 0 { // c8y: an empty password is not a bad one
+		return identity.Admission{}, &mqtt.Refusal{Reason: packet.NotAuthorized, Text: "user and password, or a client certificate, are needed"}
+	}
+	p, err := g.Users.Basic(ctx, access.Login{User: req.User, Password: string(req.Password), RemoteAddr: req.RemoteAddr.String()})
+	return identity.Admission{Principal: p}, err
 }
 
 func refusal(err error) error {

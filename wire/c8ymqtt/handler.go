@@ -2,8 +2,10 @@ package c8ymqtt
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
@@ -12,6 +14,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/wire/smartrest"
 )
 
@@ -22,8 +25,13 @@ type handler struct {
 	p         iot.Principal
 	conn      mqtt.Conn
 	serial    string
-	bootstrap bool // may only ask for credentials
+	bootstrap bool      // may only ask for credentials
+	anchor    string    // fingerprint of the trust anchor that vouched for the client's certificate; empty: it has a password
+	since     time.Time // when it was known to be welcome
+	topicID   string    // what rules for topics know the client by: the device id, or what the broker gave it
 	ctx       context.Context
+	topics    atomic.Pointer[access.TopicAccess]
+	revoked   atomic.Bool // its rights were taken: not even the will is published
 
 	// What tells repeated publishes from new ones; see repeat.go. Set by begin, then used by Publish and Closed only.
 	client            uint64
@@ -40,16 +48,29 @@ type handler struct {
 	sent    map[iot.ID]forms     // operations that were sent on this connection
 	stop    func() bool          // of the timer that sends pending operations
 	poll    *string              // security token of a question for credentials that waits for the subscription
+	expiry  func() bool          // stops the timer that ends the connection with its certificate
 	closed  bool
+}
+
+// expire ends the connection when its certificate is not valid any more.
+func (h *handler) expire(in time.Duration) {
+	h.expiry = h.g.After(in, func() { h.conn.Close(packet.NotAuthorized) })
 }
 
 // Realm implements mqtt.Handler.
 func (h *handler) Realm() string { return string(h.p.Tenant) }
 
+// User implements mqtt.Handler, for Gate.Will. Device ids and user names hold no line breaks.
+func (h *handler) User() string {
+	return strings.Join([]string{string(h.p.User), h.anchor, h.serial, h.topicID}, "\n")
+}
+
 // Publish implements mqtt.Handler.
 func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 	levels := strings.Split(strings.TrimPrefix(m.Topic, "/"), "/")
 	switch {
+	case m.Will && h.mustNotPublish(): // it may have waited for long
+		done(mqtt.Verdict{Reason: packet.NotAuthorized})
 	case !m.ExpiresAt.IsZero() && m.Expired(time.Now()):
 		if id := h.attached(); id != 0 {
 			h.g.Telemetry.Expired(h.p.Tenant, id)
@@ -63,10 +84,52 @@ func (h *handler) Publish(m *mqtt.Message, done func(mqtt.Verdict)) {
 		done(mqtt.Verdict{})
 	case strings.HasPrefix(levels[0], "$"):
 		done(mqtt.Verdict{Reason: packet.TopicNameInvalid})
+	case !h.topics.Load().MayPublish(m.Topic):
+		done(mqtt.Verdict{Reason: packet.NotAuthorized})
 	default:
 		done(mqtt.Verdict{Route: true})
 	}
 }
+
+// readRules works out what the tenant's rules for free topics mean for this client.
+func (h *handler) readRules(ctx context.Context) error {
+	var rules []access.TopicRule
+	if h.g.Topics != nil {
+		var err error
+		if rules, err = h.g.Topics.Of(ctx, h.p.Tenant); err != nil {
+			return err
+		}
+	}
+	h.topics.Store(access.NewTopicAccess(rules, h.p, h.topicID))
+	return nil
+}
+
+// revoke ends the connection of a client whose rights were taken, without its will.
+func (h *handler) revoke() {
+	h.revoked.Store(true)
+	h.conn.Close(packet.NotAuthorized)
+}
+
+// mayPublish is what is known beforehand about a message: topics of the dialect are judged when it comes.
+func (h *handler) mayPublish(topic string) bool {
+	levels := strings.Split(strings.TrimPrefix(topic, "/"), "/")
+	return h.dialectTopic(levels) || !reserved(levels[0]) && !strings.HasPrefix(levels[0], "$") && !h.bootstrap && h.topics.Load().MayPublish(topic)
+}
+
+// dialectTopic reports whether dialect would take a message.
+func (h *handler) dialectTopic(levels []string) bool {
+	if _, prefixed := mode(levels[0]); prefixed && len(levels) >= 2 {
+		switch levels[1] {
+		case "us", "uat", "ut", "ucr":
+			return true
+		}
+		levels = levels[1:]
+	}
+	return apis[levels[0]]
+}
+
+// MayReceive implements mqtt.Handler.
+func (h *handler) MayReceive(topic string) bool { return h.topics.Load().MayReceive(topic) }
 
 // reserved are the first levels that belong to the dialect, so that a mistyped topic is told instead of routed.
 func reserved(level string) bool {
@@ -125,8 +188,9 @@ func (h *handler) lineError(e *smartrest.LineError) {
 
 // Subscribe implements mqtt.Handler. Topics on which devices send cannot be listened to.
 func (h *handler) Subscribe(filter string, qos byte) packet.Reason {
-	if strings.HasPrefix(filter, "$share/") {
-		if h.bootstrap {
+	if _, inner, shared := topic.SplitShared(filter); shared {
+		// The rules are those of the filter inside. Only routed messages are shared, which those of the dialect never are.
+		if h.bootstrap || !h.maySubscribe(inner) {
 			return packet.NotAuthorized
 		}
 		return packet.Reason(qos)
@@ -138,8 +202,47 @@ func (h *handler) Subscribe(filter string, qos byte) packet.Reason {
 		return packet.NotAuthorized
 	case prefixed && len(levels) > 1 && strings.HasPrefix(levels[1], "u"), apis[levels[0]] && len(levels) > 1:
 		return packet.NotAuthorized
+	case !answers(levels) && !h.maySubscribe(filter):
+		return packet.NotAuthorized
 	}
 	return packet.Reason(qos)
+}
+
+// maySubscribe asks the rules for free topics. Filters for what devices send to the platform are not theirs.
+func (h *handler) maySubscribe(filter string) bool {
+	levels := strings.Split(strings.TrimPrefix(filter, "/"), "/")
+	if _, prefixed := mode(levels[0]); prefixed && len(levels) > 1 && strings.HasPrefix(levels[1], "u") || apis[levels[0]] && len(levels) > 1 {
+		return false
+	}
+	return h.topics.Load().MaySubscribe(filter)
+}
+
+// answers reports whether the dialect sends on topics that a filter names: to this client, so that no rule is asked.
+func answers(levels []string) bool {
+	_, prefixed := mode(levels[0])
+	return prefixed || reserved(levels[0]) || levels[0] == "notification"
+}
+
+// mustNotPublish looks again at the rights of a client whose will is due.
+func (h *handler) mustNotPublish() bool {
+	if h.revoked.Load() {
+		return true
+	}
+	h.mu.Lock()
+	closed := h.closed
+	h.mu.Unlock()
+	if !closed {
+		return false
+	}
+	now, err := h.g.Users.Current(h.ctx, h.p, h.since)
+	if err != nil || !slices.Equal(now.Roles, h.p.Roles) || h.readRules(h.ctx) != nil {
+		return true
+	}
+	if h.anchor != "" {
+		ok, err := h.g.Anchors.Trusts(h.ctx, h.p.Tenant, h.anchor)
+		return err != nil || !ok
+	}
+	return false
 }
 
 // Subscribed implements mqtt.Handler.
@@ -183,6 +286,9 @@ func (h *handler) Closed(why mqtt.CloseReason) {
 	h.mu.Unlock()
 	if stop != nil {
 		stop()
+	}
+	if h.expiry != nil {
+		h.expiry()
 	}
 	if detach != nil {
 		detach()

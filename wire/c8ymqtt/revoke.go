@@ -12,7 +12,35 @@ import (
 
 // Watch ends connections as soon as their user is deleted, disabled, given another password or other rights, on whichever node that happens.
 // A client whose rights changed connects again and has the new ones.
-func (g *Gate) Watch() (stop func(), err error) { return g.Users.Watch(g.recheck) }
+// So it is when the trust anchor that vouched for a client's certificate is deleted or disabled.
+func (g *Gate) Watch() (stop func(), err error) {
+	var stops []func()
+	end := func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+	watches := []func() (func(), error){func() (func(), error) { return g.Users.Watch(g.recheck) }}
+	if g.Topics != nil {
+		watches = append(watches, func() (func(), error) {
+			return g.Topics.Watch(func(t iot.TenantID) { g.look(func(h *handler) bool { return h.p.Tenant == t }) })
+		})
+	}
+	if g.Anchors != nil {
+		watches = append(watches, func() (func(), error) {
+			return g.Anchors.Watch(func(t iot.TenantID) { g.look(func(h *handler) bool { return h.p.Tenant == t && h.anchor != "" }) })
+		})
+	}
+	for _, watch := range watches {
+		f, err := watch()
+		if err != nil {
+			end()
+			return nil, err
+		}
+		stops = append(stops, f)
+	}
+	return end, nil
+}
 
 // enter adds a connection that was let in at a time. If a user changed while it was being let in, it is looked at again.
 func (g *Gate) enter(h *handler, since time.Time, seen uint64) {
@@ -33,11 +61,16 @@ func (g *Gate) leave(h *handler) {
 
 // recheck looks at the connections of a user, or of all users of a tenant if name is empty.
 func (g *Gate) recheck(t iot.TenantID, name iot.UserName) {
+	g.look(func(h *handler) bool { return h.p.Tenant == t && (name == "" || h.p.User == name) })
+}
+
+// look verifies the connections that are suspect. Who is being let in just now is looked at by enter.
+func (g *Gate) look(suspect func(*handler) bool) {
 	g.mu.Lock()
 	g.changes++
 	var suspects []*handler
 	for h := range g.live {
-		if h.p.Tenant == t && (name == "" || h.p.User == name) {
+		if suspect(h) {
 			suspects = append(suspects, h)
 		}
 	}
@@ -50,13 +83,27 @@ func (g *Gate) verify(suspects []*handler) {
 		g.mu.Lock()
 		since := g.live[h]
 		g.mu.Unlock()
+		if h.anchor != "" {
+			if ok, err := g.Anchors.Trusts(context.Background(), h.p.Tenant, h.anchor); err == nil && !ok {
+				g.Log.Debug("connection ended: its trust anchor was withdrawn", "tenant", h.p.Tenant, "user", h.p.User)
+				h.revoke()
+				continue
+			} else if err != nil {
+				g.Log.Warn("look at a connection again", "tenant", h.p.Tenant, "user", h.p.User, "err", err)
+			}
+		}
 		now, err := g.Users.Current(context.Background(), h.p, since)
 		switch {
 		case fault.Is(err, fault.Unauthenticated), err == nil && !slices.Equal(now.Roles, h.p.Roles):
 			g.Log.Debug("connection ended: its user changed", "tenant", h.p.Tenant, "user", h.p.User)
-			h.conn.Close(packet.NotAuthorized)
+			h.revoke()
 		case err != nil:
 			g.Log.Warn("look at a connection again", "tenant", h.p.Tenant, "user", h.p.User, "err", err)
+		}
+		if err := h.readRules(context.Background()); err != nil {
+			// Without its rules it must not go on; it comes back when they can be read again.
+			g.Log.Warn("topic rules of a connection", "tenant", h.p.Tenant, "user", h.p.User, "err", err)
+			h.conn.Close(packet.ServerUnavailable)
 		}
 	}
 }

@@ -28,6 +28,7 @@ type call struct {
 	mode  iot.ProcessingMode
 	began time.Time
 	sent  []byte // the body, once it was read
+	taken int64  // bytes of Server.bodies
 	// holders are the device permissions of everybody, nil unless holdAll has read them.
 	holders []access.DevicePermission
 }
@@ -86,6 +87,9 @@ func clip(s string) string {
 // body reads the whole body, at most maxBody bytes.
 func (c *call) body() ([]byte, error) {
 	const op = fault.Op("c8yrest.Body")
+	if err := c.room(); err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
 	if n := c.r.ContentLength; n > 0 && n <= maxBody {
 		b.Grow(int(n))
@@ -100,6 +104,34 @@ func (c *call) body() ([]byte, error) {
 	}
 	c.sent = b.Bytes()
 	return c.sent, nil
+}
+
+const (
+	// smallBody needs no place: it is less than the connection itself takes.
+	smallBody = 16 << 10
+	// allBodies bounds the large bodies that are in memory at a time.
+	allBodies = 256 << 20
+	// patience is how long a request waits for memory or for the store before it is told to come again.
+	patience = 2 * time.Second
+)
+
+// room waits for a place in memory for the body, which the end of the request gives back. One that does not say how long it is may be as
+// long as may be.
+func (c *call) room() error {
+	n := c.r.ContentLength
+	if n < 0 || n > maxBody {
+		n = maxBody
+	}
+	if n <= smallBody || c.taken > 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	defer cancel()
+	if err := c.s.bodies.Acquire(ctx, n); err != nil {
+		return fault.E(fault.Op("c8yrest.Body"), fault.Exhausted, time.Second, "too many large requests at once: wait as long as Retry-After says")
+	}
+	c.taken = n
+	return nil
 }
 
 // doc reads the body as a JSON object.

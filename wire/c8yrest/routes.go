@@ -5,7 +5,7 @@ import "net/http"
 // Routes returns the table of all routes. It is data: the server, the tests that walk every route and the reference are made from it.
 func Routes() []Route {
 	var out []Route
-	for _, group := range [][]Route{rootRoutes(), inventoryRoutes(), dataRoutes(), deviceRoutes(), accountRoutes(), loginRoutes(), ssoRoutes(), grantRoutes(), tenantRoutes()} {
+	for _, group := range [][]Route{rootRoutes(), inventoryRoutes(), dataRoutes(), deviceRoutes(), accountRoutes(), loginRoutes(), ssoRoutes(), grantRoutes(), tenantRoutes(), certificateRoutes(), topicRoutes()} {
 		out = append(out, group...)
 	}
 	return out
@@ -58,7 +58,7 @@ func inventoryRoutes() []Route {
 func dataRoutes() []Route {
 	const m, e, a = "/measurement/measurements", "/event/events", "/alarm/alarms"
 	return []Route{
-		post(m, createMeasurements), get(m, listMeasurements), del(m, deleteMeasurements), get(m+"/series", getSeries), get(m+"/{id}", getMeasurement), del(m+"/{id}", deleteMeasurement),
+		post(m, createMeasurements), get(m, listMeasurements), del(m, deleteMeasurements), get(m+"/series", getSeries), get(m+"/latest", getLatest), get(m+"/{id}", getMeasurement), del(m+"/{id}", deleteMeasurement),
 		post(e, createEvent), get(e, listEvents), del(e, deleteEvents), get(e+"/{id}", getEvent), put(e+"/{id}", updateEvent), del(e+"/{id}", deleteEvent),
 		post(e+"/{id}/binaries", attach), put(e+"/{id}/binaries", attach), download(get(e+"/{id}/binaries", getAttachment)), del(e+"/{id}/binaries", detach),
 		post(a, createAlarm), get(a, listAlarms), put(a, updateAlarms), del(a, deleteAlarms), post(a+"/upsert", upsertAlarm), get(a+"/count", countAlarms), get(a+"/{id}", getAlarm), put(a+"/{id}", updateAlarm),

@@ -3,6 +3,7 @@ package c8yrest
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/isobar-iot/isobar/engine/series"
@@ -18,6 +19,8 @@ var functions = map[string]func(s *series.Stat) []byte{
 	"avg":       func(s *series.Stat) []byte { return iot.AppendFloat(nil, s.Avg()) },
 	"sum":       func(s *series.Stat) []byte { return iot.AppendFloat(nil, s.Sum) },
 	"count":     func(s *series.Stat) []byte { return iot.Number{Mant: s.Count}.AppendTo(nil) },
+	"first":     func(s *series.Stat) []byte { return s.First.AppendTo(nil) },
+	"last":      func(s *series.Stat) []byte { return s.Last.AppendTo(nil) },
 	"stdDevPop": func(s *series.Stat) []byte { return iot.AppendFloat(nil, s.StdDevPop()) },
 	"stdDevSamp": func(s *series.Stat) []byte {
 		if d, ok := s.StdDevSamp(); ok {
@@ -26,6 +29,12 @@ var functions = map[string]func(s *series.Stat) []byte{
 		return []byte("null")
 	},
 }
+
+// percentile begins the functions that tell the value below which a part of the values lies: percentile50, percentile99.9.
+const percentile = "percentile"
+
+// downsamplings are the names of the ways to draw with few points.
+var downsamplings = map[string]series.Method{"": series.LTTB, "lttb": series.LTTB, "minmax": series.MinMax}
 
 // intervals are the older names of intervals.
 var intervals = map[string]string{"DAILY": "1d", "HOURLY": "1h", "MINUTELY": "1m"}
@@ -41,12 +50,8 @@ func (c *call) aggregation() (a telemetry.SeriesQuery, wanted []string, err erro
 		return a, nil, fault.E(op, fault.Invalid, "Following mandatory parameters should be included: source, dateFrom, dateTo")
 	}
 	a.From, a.To, a.Reverse = from, to, c.flag("revert", false)
-	for _, v := range c.query["series"] {
-		fragment, name, ok := strings.Cut(v, ".")
-		if !ok || fragment == "" || name == "" {
-			return a, nil, fault.E(op, fault.Invalid, "The series parameter '"+clip(v)+"' has wrong format, valid format is: fragment.series")
-		}
-		a.Series = append(a.Series, series.Key{Fragment: fragment, Series: name})
+	if a.Series, err = c.seriesKeys(); err != nil {
+		return a, nil, err
 	}
 	text := c.query.Get("aggregationInterval")
 	if text == "" {
@@ -61,10 +66,23 @@ func (c *call) aggregation() (a telemetry.SeriesQuery, wanted []string, err erro
 			return a, nil, err
 		}
 	}
+	if name := c.query.Get("timezone"); name != "" {
+		if a.Zone, err = series.ParseZone(name); err != nil {
+			return a, nil, err
+		}
+	}
+	if a.MaxPoints, a.Method, err = c.downsampling(text != ""); err != nil {
+		return a, nil, err
+	}
 	wanted = c.list("aggregationFunction")
 	for _, f := range wanted {
-		if functions[f] == nil {
-			return a, nil, fault.E(op, fault.Invalid, "aggregationFunction must be min, max, avg, sum, count, stdDevPop or stdDevSamp")
+		rank, isRank := rankOf(f)
+		switch {
+		case isRank:
+			a.Percentiles = append(a.Percentiles, rank)
+		case functions[f] == nil:
+			return a, nil, fault.E(op, fault.Invalid, "aggregationFunction must be min, max, avg, sum, count, stdDevPop, stdDevSamp, first, last or "+
+				"percentile with a number from 0 to 100, as in percentile99.9")
 		}
 	}
 	if len(wanted) > 0 && text == "" {
@@ -74,6 +92,60 @@ func (c *call) aggregation() (a telemetry.SeriesQuery, wanted []string, err erro
 		wanted = []string{"min", "max"}
 	}
 	return a, wanted, nil
+}
+
+// seriesKeys reads the series asked for.
+func (c *call) seriesKeys() (keys []series.Key, err error) {
+	for _, v := range c.query["series"] {
+		fragment, name, ok := strings.Cut(v, ".")
+		if !ok || fragment == "" || name == "" {
+			return nil, fault.E(fault.Op("c8yrest.Series"), fault.Invalid, "The series parameter '"+clip(v)+"' has wrong format, valid format is: fragment.series")
+		}
+		keys = append(keys, series.Key{Fragment: fragment, Series: name})
+	}
+	return keys, nil
+}
+
+// rankOf reads the name of a percentile.
+func rankOf(function string) (rank float64, ok bool) {
+	text, ok := strings.CutPrefix(function, percentile)
+	if !ok || text == "" || len(text) > 8 || strings.Trim(text, "0123456789.") != "" {
+		return 0, false
+	}
+	rank, err := strconv.ParseFloat(text, 64)
+	return rank, err == nil && rank <= 100
+}
+
+// downsampling reads how a drawing is to be thinned out.
+func (c *call) downsampling(aggregated bool) (points int, m series.Method, err error) {
+	const op = fault.Op("c8yrest.Series")
+	text, name := c.query.Get("maxPoints"), c.query.Get("downsampling")
+	m, ok := downsamplings[strings.ToLower(name)]
+	switch {
+	case text == "" && name == "":
+		return 0, m, nil
+	case !ok:
+		return 0, m, fault.E(op, fault.Invalid, "downsampling must be lttb or minmax")
+	case text == "":
+		return 0, m, fault.E(op, fault.Invalid, "downsampling needs maxPoints, the number of points to draw of each series")
+	case aggregated:
+		return 0, m, fault.E(op, fault.Invalid, "maxPoints thins out raw points: leave out aggregationInterval and aggregationType")
+	}
+	points, err = strconv.Atoi(text)
+	if err != nil || points < series.MinPoints || points > series.MaxMaxPoints {
+		return 0, m, fault.Errorf(op, fault.Invalid, "maxPoints must be a number from %d to %d", series.MinPoints, series.MaxMaxPoints)
+	}
+	return points, m, nil
+}
+
+// appendFunction appends the value of an aggregation function for one column of a row.
+func appendFunction(o *object, name string, ranks *int, r *series.Row, col int) {
+	if f := functions[name]; f != nil {
+		o.raw(name, f(&r.Stats[col]))
+		return
+	}
+	o.raw(name, iot.AppendFloat(nil, r.Percentiles[col][*ranks]))
+	*ranks++
 }
 
 // getSeries answers with a table by time: c8y: missing entries are {} in the middle of a row and left off at its end.
@@ -102,8 +174,9 @@ func getSeries(c *call) error {
 				continue
 			}
 			o.open()
+			ranks := 0
 			for _, f := range wanted {
-				o.raw(f, functions[f](s))
+				appendFunction(&o, f, &ranks, &row, i)
 			}
 			o.close()
 		}
@@ -120,6 +193,59 @@ func getSeries(c *call) error {
 	}
 	o.endList()
 	o.bool("truncated", chart.Truncated)
+	o.close()
+	return c.json(http.StatusOK, "measurement", o.b)
+}
+
+// maxLatest is the largest number of sources of one request for newest values.
+const maxLatest = 1000
+
+// getLatest answers with the newest value of each series of some sources: an addition to the API, which knows the newest received value only,
+// as a fragment of an object.
+func getLatest(c *call) error {
+	const op = fault.Op("c8yrest.Latest")
+	var sources []iot.ID
+	for _, v := range c.list("source") {
+		id, ok := iot.ParseID(v)
+		if !ok {
+			return fault.E(op, fault.NotFound, fault.Subject(v), "Finding device data from database failed : No managedObject for id '"+clip(v)+"'!")
+		}
+		if !slices.Contains(sources, id) {
+			sources = append(sources, id)
+		}
+		if len(sources) > maxLatest {
+			return fault.Errorf(op, fault.Invalid, "at most %d sources can be asked for at once", maxLatest)
+		}
+	}
+	if len(sources) == 0 {
+		return fault.E(op, fault.Invalid, "Following mandatory parameters should be included: source")
+	}
+	keys, err := c.seriesKeys()
+	if err != nil {
+		return err
+	}
+	values, err := c.s.Telemetry.Latest(c.ctx, c.p, sources, keys)
+	if err != nil {
+		return err
+	}
+	var o object
+	o.open()
+	o.list("values")
+	for i := range values {
+		v := &values[i]
+		o.open()
+		o.begin("source")
+		o.id("id", v.Source)
+		o.text("self", objectURL(c.base(), v.Source))
+		o.close()
+		o.text("type", v.Fragment)
+		o.text("name", v.Series)
+		o.some("unit", v.Unit)
+		o.time("time", iot.FromMillis(v.At.MS))
+		o.raw("value", v.Value.AppendTo(nil))
+		o.close()
+	}
+	o.endList()
 	o.close()
 	return c.json(http.StatusOK, "measurement", o.b)
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/fault"
@@ -35,6 +36,8 @@ type Deps struct {
 	Telemetry     *telemetry.Telemetry
 	Operations    *devicemgmt.Operations
 	Registrations *identity.Registrations
+	Anchors       *identity.Anchors
+	Topics        *access.Topics
 	Users         *access.Users
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
@@ -74,6 +77,7 @@ type Server struct {
 	router   router
 	requests *prometheus.CounterVec
 	duration prometheus.Histogram
+	bodies   *semaphore.Weighted // bytes of the large bodies in memory
 }
 
 // maxBody bounds a JSON body: 16 MB is the documented limit of a document.
@@ -81,7 +85,7 @@ const maxBody = 16 << 20
 
 // New returns the handler.
 func New(d Deps) *Server {
-	s := &Server{Deps: d, router: router{literal: map[string]*router{}},
+	s := &Server{Deps: d, bodies: semaphore.NewWeighted(allBodies), router: router{literal: map[string]*router{}},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "isobar_http_requests_total", Help: "Requests by method and class of status."}, []string{"method", "status"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_http_request_duration_seconds", Help: "Time to answer.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}),
 	}
@@ -145,6 +149,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	if err != nil {
 		c.fail(err)
 	}
+	s.bodies.Release(c.taken)
 	if rec.status == 0 {
 		rec.status = http.StatusOK
 	}

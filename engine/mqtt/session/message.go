@@ -77,6 +77,9 @@ type Subscription struct {
 type Meta struct {
 	Expiry         uint32 // Seconds after disconnection; NeverExpires for no end.
 	DisconnectedAt time.Time
+	Will           *Message  // Waits to be published, nil if none does.
+	WillAt         time.Time // When; kept to the second, rounded up.
+	WillUser       string    // Whose it is, as the policy named it.
 }
 
 // NeverExpires as Meta.Expiry means no end (MQTT 5.0 section 3.1.2.11.2).

@@ -8,6 +8,7 @@ type Hit[K comparable] struct {
 	QoS               byte // The highest granted QoS of the filters that matched.
 	RetainAsPublished bool
 	Shared            bool
+	Filter            string   // Of a shared subscription, with $share and the group; else empty.
 	ID                uint32   // First subscription identifier, 0 for none.
 	More              []uint32 // Further identifiers, of overlapping filters.
 }
@@ -82,6 +83,7 @@ func (h *Hit[K]) merge(o Options) {
 
 // group is a shared subscription: its members take turns.
 type group[K comparable] struct {
+	filter  string // With $share and the name.
 	members []member[K]
 	turn    atomic.Uint32
 }
@@ -91,13 +93,13 @@ type member[K comparable] struct {
 	o   Options
 }
 
-func (n *node[K]) join(name string, key K, o Options) (added bool) {
+func (n *node[K]) join(filter, name string, key K, o Options) (added bool) {
 	g := n.groups[name]
 	if g == nil {
 		if n.groups == nil {
 			n.groups = make(map[string]*group[K], 1)
 		}
-		g = &group[K]{}
+		g = &group[K]{filter: filter}
 		n.groups[name] = g
 	}
 	for i := range g.members {
@@ -134,12 +136,29 @@ func (g *group[K]) pick(ready func(K) bool) Hit[K] {
 	at := int(g.turn.Add(1)-1) % n
 	for i := range n {
 		if m := g.members[(at+i)%n]; ready == nil || ready(m.key) {
-			return m.hit()
+			return g.hit(m)
 		}
 	}
-	return g.members[at].hit()
+	return g.hit(g.members[at])
 }
 
-func (m member[K]) hit() Hit[K] {
-	return Hit[K]{Key: m.key, QoS: m.o.QoS, RetainAsPublished: m.o.RetainAsPublished, Shared: true, ID: m.o.ID}
+// other chooses the next member in turn that is not key: one that is ready, or if that need not be, any.
+func (g *group[K]) other(key K, ready func(K) bool, needReady bool) (h Hit[K], ok bool) {
+	n := len(g.members)
+	at := int(g.turn.Add(1)-1) % n
+	for i := range n {
+		m := g.members[(at+i)%n]
+		switch {
+		case m.key == key:
+		case ready == nil || ready(m.key):
+			return g.hit(m), true
+		case !needReady && !ok:
+			h, ok = g.hit(m), true
+		}
+	}
+	return h, ok
+}
+
+func (g *group[K]) hit(m member[K]) Hit[K] {
+	return Hit[K]{Filter: g.filter, Key: m.key, QoS: m.o.QoS, RetainAsPublished: m.o.RetainAsPublished, Shared: true, ID: m.o.ID}
 }

@@ -47,7 +47,7 @@ func (t *Tree[K]) Add(filter string, key K, o Options) (added bool) {
 		n = n.child(level)
 	}
 	if shared {
-		added = n.join(name, key, o)
+		added = n.join(strings.Clone(filter), name, key, o)
 	} else {
 		_, had := n.subs[key]
 		if n.subs == nil {
@@ -115,6 +115,24 @@ func (t *Tree[K]) Len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.size
+}
+
+// Pick chooses a member of a shared subscription other than key, in turn: one that is ready, or if none is and needReady is false, any. ok is false
+// if there is none.
+func (t *Tree[K]) Pick(filter string, key K, needReady bool) (h Hit[K], ok bool) {
+	name, rest, shared := SplitShared(filter)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n := t.root
+	for more := true; more && n != nil; {
+		var level string
+		level, rest, more = strings.Cut(rest, "/")
+		n = n.children[level]
+	}
+	if !shared || n == nil || n.groups[name] == nil {
+		return h, false
+	}
+	return n.groups[name].other(key, t.ready, needReady)
 }
 
 // Match collects into m who must get a message published to name by from. A subscriber appears once however many of

@@ -27,8 +27,8 @@ func (s *Store) aggregate(ctx context.Context, tenant iot.TenantID, a series.Agg
 	q := series.Query{Source: a.Source, From: a.From, To: a.To, Reverse: a.Reverse}
 	sum := summing{b: series.NewBuilder(a), cols: map[*shape][]int{}}
 	v := &view{ctx: ctx, s: s, tenant: tenant, q: &q, keys: a.Series}
-	if a.Interval != (series.Interval{}) {
-		v.whole = sum.b.Within
+	if sum.b.Merges() {
+		v.whole, v.bucket = sum.b.Within, sum.b.Bucket
 	}
 	if v, err = v.opened(); err != nil {
 		return chart, err
@@ -77,7 +77,7 @@ func (s *summing) value(r *record, i, col int) bool {
 	if r.stats != nil {
 		return s.b.Merge(r.at.ms, col, r.stats[i])
 	}
-	return s.b.Add(r.at.ms, col, r.nums[i])
+	return s.b.Add(series.Stamp{MS: r.at.ms, Seq: r.at.seq}, col, r.nums[i])
 }
 
 func (s *summing) columns(sh *shape) []int {

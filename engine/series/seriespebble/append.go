@@ -3,6 +3,7 @@ package seriespebble
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -57,13 +58,14 @@ func (s *Store) append(ctx context.Context, entries []series.Entry) error {
 // rows came in between its reading and its writing.
 func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 	s.sort(entries)
+	p := probe{s: s}
 	for _, i := range s.scratch.order {
-		if err := s.put(b, &entries[i]); err != nil {
+		if err := s.put(b, &p, &entries[i]); err != nil {
 			s.forget()
-			return err
+			return errors.Join(err, p.close())
 		}
 	}
-	if err := s.remember(b, entries); err != nil {
+	if err := errors.Join(s.remember(b, entries), p.close()); err != nil {
 		s.forget()
 		return err
 	}
@@ -109,7 +111,7 @@ func compare(x, y *series.Entry) int {
 }
 
 // put adds one entry to the batch: its row, and its shape and catalog entry if they are new.
-func (s *Store) put(b *pebble.Batch, e *series.Entry) error {
+func (s *Store) put(b *pebble.Batch, p *probe, e *series.Entry) error {
 	c := &s.scratch
 	c.name = nameKey(c.name[:0], e.Tenant, e.M)
 	id, err := s.dict.number(b, e.Tenant, c.name)
@@ -124,9 +126,10 @@ func (s *Store) put(b *pebble.Batch, e *series.Entry) error {
 		src.learn(id)
 	}
 	ms := e.M.Time.UnixMilli()
-	if e.M.Seq, err = s.sequence(src, e, ms); err != nil {
+	if e.M.Seq, err = s.sequence(p, src, ms); err != nil {
 		return err
 	}
+	src.ends.note(id, stamp{ms, e.M.Seq})
 	s.watch.note(src.key, ms)
 	s.queue.count(src, s.opts.Clock)
 	c.key = rowKey(c.key[:0], e.Tenant, e.M.Source, stamp{ms, e.M.Seq})

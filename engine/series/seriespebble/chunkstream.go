@@ -11,6 +11,7 @@ import (
 
 // chunkStream yields the rows in the chunks of one source and shape. Those chunks never overlap, so they come one after the other.
 // If the view has a function whole, a chunk that lies in the span and for which whole is true comes as one record with statistics.
+// If it has a function bucket, so does each run of rows of other chunks in one bucket.
 type chunkStream struct {
 	v       *view
 	prefix  []byte
@@ -20,11 +21,12 @@ type chunkStream struct {
 	block   chunk.Block
 	at, end int // next row and end; backwards: at counts down to end
 	stats   []series.Stat
+	whole   int // rows of the chunk that the record stands for
 	rec     record
 }
 
 func newChunkStream(v *view, source iot.ID, sh *shape, in span) *chunkStream {
-	return &chunkStream{v: v, prefix: chunkPrefix(nil, v.tenant, source, sh.id), in: in, rec: record{source: source, shape: sh}}
+	return &chunkStream{v: v, prefix: chunkPrefix(nil, v.tenant, source, sh.id), in: in, stats: []series.Stat{}, rec: record{source: source, shape: sh}}
 }
 
 func (c *chunkStream) record() *record { return &c.rec }
@@ -39,6 +41,10 @@ func (c *chunkStream) next() (bool, error) {
 			return true, nil
 		}
 	}
+	if c.v.bucket != nil {
+		c.run()
+		return true, nil
+	}
 	i := c.at
 	if c.v.q.Reverse {
 		i--
@@ -51,6 +57,31 @@ func (c *chunkStream) next() (bool, error) {
 	return true, nil
 }
 
+// run makes a record of the next rows that lie in one bucket.
+func (c *chunkStream) run() {
+	b, from, to := &c.block, c.at, c.at
+	if c.v.q.Reverse {
+		start, _ := c.v.bucket(b.Times[c.at-1])
+		for from > c.end && b.Times[from-1] >= start {
+			from--
+		}
+		c.at, c.rec.at = from, stamp{b.Times[to-1], b.Seqs[to-1]}
+	} else {
+		_, end := c.v.bucket(b.Times[c.at])
+		for to < c.end && b.Times[to] < end {
+			to++
+		}
+		c.at, c.rec.at = to, stamp{b.Times[from], b.Seqs[from]}
+	}
+	c.stats = c.stats[:0]
+	for i := range b.Width {
+		var s series.Stat
+		s.AddRun(b.Times[from:to], b.Seqs[from:to], b.Vals[from*b.Width+i:], b.Width)
+		c.stats = append(c.stats, s)
+	}
+	c.rec.stats, c.rec.newest = c.stats, b.Times[to-1]
+}
+
 // load moves to the next chunk with rows in the span; false at the end.
 func (c *chunkStream) load() (bool, error) {
 	c.rec.stats = nil
@@ -58,16 +89,25 @@ func (c *chunkStream) load() (bool, error) {
 		return c.loadReverse()
 	}
 	it := c.v.packed
-	lo := c.in.lo
-	if c.started {
-		lo = readStamp(c.key[len(c.prefix):]).next()
-	}
-	c.started = true
-	if !it.SeekGE(appendStamp(append(c.scratch(), c.prefix...), lo)) || !bytes.HasPrefix(it.Key(), c.prefix) {
+	if !c.forward() || !bytes.HasPrefix(it.Key(), c.prefix) {
 		return false, it.Error()
 	}
 	ok, err := c.unpack()
 	return ok && c.first().before(c.in.hi), err
+}
+
+// forward moves the iterator, which other streams share, to the chunk after the last one: by a step if it still is where this stream left it.
+func (c *chunkStream) forward() bool {
+	it := c.v.packed
+	lo := c.in.lo
+	if c.started {
+		if it.Valid() && bytes.Equal(it.Key(), c.key) {
+			return it.Next()
+		}
+		lo = readStamp(c.key[len(c.prefix):]).next()
+	}
+	c.started = true
+	return it.SeekGE(appendStamp(append(c.scratch(), c.prefix...), lo))
 }
 
 func (c *chunkStream) loadReverse() (bool, error) {
@@ -149,13 +189,13 @@ func (c *chunkStream) unpackWhole(value []byte) (bool, error) {
 		return false, damaged(c.key, err.Error())
 	}
 	inside := !floor(h.First).before(c.in.lo) && h.Last < c.in.hi.ms
-	if !inside || !c.v.whole(h.First, h.Last) {
+	if !inside || !h.Complete && !c.v.old || !c.v.whole(h.First, h.Last) {
 		return false, nil
 	}
 	if h, c.stats, err = chunk.ReadStats(c.stats[:0], c.key, value); err != nil || len(c.stats) != len(c.rec.shape.series) {
 		return false, damaged(c.key, "statistics do not match the shape")
 	}
-	c.rec.stats, c.rec.newest = c.stats, h.Last
+	c.rec.stats, c.rec.newest, c.whole = c.stats, h.Last, h.Count
 	c.rec.at = floor(h.First)
 	if c.v.q.Reverse {
 		c.rec.at = floor(h.Last)

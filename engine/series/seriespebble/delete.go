@@ -1,6 +1,7 @@
 package seriespebble
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -32,7 +33,7 @@ func (s *Store) delete(ctx context.Context, tenant iot.TenantID, q series.Query)
 	q.Reverse = false
 	s.upkeepMu.Lock()
 	defer s.upkeepMu.Unlock()
-	sources, err := s.sourcesOf(ctx, tenant, &q)
+	sources, err := s.affected(ctx, tenant, q)
 	if err != nil {
 		return 0, err
 	}
@@ -45,6 +46,9 @@ func (s *Store) delete(ctx context.Context, tenant iot.TenantID, q series.Query)
 		if err != nil {
 			return total, err
 		}
+		if e.count == 0 {
+			continue
+		}
 		if err := s.tidy(tenant, source); err != nil {
 			return total, err
 		}
@@ -52,13 +56,69 @@ func (s *Store) delete(ctx context.Context, tenant iot.TenantID, q series.Query)
 	return total, s.db.LogData(nil, pebble.Sync)
 }
 
-func (s *Store) sourcesOf(ctx context.Context, tenant iot.TenantID, q *series.Query) ([]iot.ID, error) {
-	all, err := s.usage(ctx, tenant, q)
-	out := make([]iot.ID, 0, len(all))
-	for _, u := range all {
-		out = append(out, u.source)
+// affected returns the sources that have a row or a chunk of a wanted shape in the time of a query. It costs a seek for the rows of each
+// source and one for the chunks of each of its shapes, however much they hold: this is what makes retention cheap.
+func (s *Store) affected(ctx context.Context, tenant iot.TenantID, q series.Query) (out []iot.ID, err error) {
+	found, err := s.usage(ctx, tenant, &q)
+	if err != nil || q.Source != 0 {
+		for _, u := range found {
+			out = append(out, u.source)
+		}
+		return out, err
 	}
-	return out, err
+	q.Source = 1 // opened must not read the catalog of all again; the bounds of its iterators are those of the tenant
+	v, err := s.view(ctx, tenant, &q)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, v.close()) }()
+	low := appendTenant(nil, tagRow, tenant)
+	v.rows.SetBounds(low, after(low))
+	for _, u := range found {
+		some, err := v.touches(u)
+		if err != nil {
+			return nil, err
+		}
+		if some {
+			out = append(out, u.source)
+		}
+		if err := v.alive(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// touches reports whether a source has a row, of any shape, or a chunk of a wanted shape in the span of the view.
+func (v *view) touches(u used) (bool, error) {
+	v.s.m.looked.Inc()
+	if v.rows.SeekGE(rowKey(nil, v.tenant, u.source, v.in.lo)) && bytes.Compare(v.rows.Key(), rowKey(nil, v.tenant, u.source, v.in.hi)) < 0 {
+		return true, nil
+	}
+	if err := v.rows.Error(); err != nil {
+		return false, err
+	}
+	for _, number := range u.shapes {
+		prefix := chunkPrefix(nil, v.tenant, u.source, number)
+		if !v.packed.SeekGE(appendStamp(bytes.Clone(prefix), v.in.lo)) || !bytes.HasPrefix(v.packed.Key(), prefix) {
+			if err := v.packed.Error(); err != nil {
+				return false, err
+			}
+			continue
+		}
+		value, err := v.packed.ValueAndErr()
+		if err != nil {
+			return false, err
+		}
+		h, err := chunk.ReadHead(v.packed.Key(), value)
+		if err != nil {
+			return false, damaged(v.packed.Key(), err.Error())
+		}
+		if floor(h.First).before(v.in.hi) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // eraser deletes rows and parts of chunks of one source.
@@ -126,10 +186,21 @@ func (e *eraser) rows(v *view) error {
 	return e.batch.DeleteRange(rowKey(nil, v.tenant, v.q.Source, v.in.lo), rowKey(nil, v.tenant, v.q.Source, v.in.hi), nil)
 }
 
+// chunks deletes the matching rows of chunks. Chunks that go as a whole are not unpacked; each run of them is deleted as a range.
 func (e *eraser) chunks(v *view, c *chunkStream) error {
 	var rest chunk.Block
+	if v.q.Seq == nil {
+		v.whole, v.old = func(int64, int64) bool { return true }, true
+	}
+	var run wholeRun
 	for {
 		ok, err := c.load()
+		if err == nil && ok && c.rec.stats != nil {
+			e.count += int64(c.whole)
+			run.add(c.key)
+			continue
+		}
+		err = errors.Join(err, run.end(e.batch))
 		if err != nil || !ok {
 			return err
 		}
@@ -145,6 +216,25 @@ func (e *eraser) chunks(v *view, c *chunkStream) error {
 			return err
 		}
 	}
+}
+
+// wholeRun is a run of neighbouring chunks to delete.
+type wholeRun struct{ first, last []byte }
+
+func (r *wholeRun) add(key []byte) {
+	if r.first == nil {
+		r.first = bytes.Clone(key)
+	}
+	r.last = append(r.last[:0], key...)
+}
+
+func (r *wholeRun) end(b *pebble.Batch) error {
+	if r.first == nil {
+		return nil
+	}
+	err := b.DeleteRange(r.first, after(r.last), nil)
+	r.first = nil
+	return err
 }
 
 // replace writes what is left of a chunk.
@@ -170,6 +260,9 @@ func (e *eraser) flush() error {
 // tidy removes a source from the catalog if it has no measurement left and gets none while tidy looks.
 func (s *Store) tidy(tenant iot.TenantID, source iot.ID) error {
 	key := sourceKey{tenant, source}
+	s.appendMu.Lock()
+	s.seen.get(tenant, source).ends = nil
+	s.appendMu.Unlock()
 	mine := &watch{before: math.MaxInt64, touched: map[sourceKey]bool{}}
 	s.setWatch(mine)
 	defer s.setWatch(nil)

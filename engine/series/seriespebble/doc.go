@@ -3,9 +3,21 @@
 // # Life of a measurement
 //
 // Append writes a row, keyed tenant / source / time / sequence, and waits for the fsync that it shares with all appends of that moment.
-// When rows are older than Options.SealAfter, the background packs at least 128 of them, of one source and one shape, into a chunk
-// and deletes the rows in the same atomic batch. Rows with free members, rows of rare shapes and rows that arrive later than
-// the chunk of their time stay rows. Reads merge both.
+// When rows are older than Options.SealAfter, the background packs those of one source and one shape into chunks and deletes the rows in the
+// same atomic batch: at least 128 make a chunk, fewer are added to the last chunk as long as that is small. Rows that arrive later than
+// the chunk of their time are packed together with it: eight at once, or all of them in the rounds over all sources, every six hours.
+// Rows with free members and rows of rare shapes stay rows. Reads merge both.
+//
+// # Formats
+//
+// The folder has format 2. One of format 1, whose chunks lack the times of extremes and the ends of columns, is read as well, and marked
+// as format 2 when it is opened; its chunks are packed anew only if late rows fall into them.
+//
+// # Deletion
+//
+// A deletion over all sources, which is what retention does, first looks at the rows and the first chunk of each shape of each source with
+// a seek each; only sources that have something to delete are opened. Whole chunks go as ranges, without being unpacked. If the
+// deletion names a type or a fragment, rows of others that are old enough are passed over as well; those in chunks are not.
 //
 // # Shapes
 //

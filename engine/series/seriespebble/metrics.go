@@ -14,6 +14,7 @@ type metrics struct {
 	commits prometheus.Histogram
 	chunks  prometheus.Counter
 	sealed  prometheus.Counter
+	looked  prometheus.Counter
 	errors  *prometheus.CounterVec
 	disk    prometheus.GaugeFunc
 }
@@ -29,6 +30,8 @@ func newMetrics(reg prometheus.Registerer, disk func() float64) (*metrics, error
 			Name: "isobar_series_sealed_chunks_total", Help: "Chunks that were made of rows."}),
 		sealed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "isobar_series_sealed_rows_total", Help: "Rows that went into chunks."}),
+		looked: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "isobar_series_retention_sources_total", Help: "Sources at which a deletion over all sources looked for something to delete."}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "isobar_series_errors_total", Help: "Failed operations by operation and kind, without those that the caller ended."},
 			[]string{"op", "kind"}),
@@ -38,7 +41,7 @@ func newMetrics(reg prometheus.Registerer, disk func() float64) (*metrics, error
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.points, m.commits, m.chunks, m.sealed, m.errors, m.disk} {
+	for _, c := range []prometheus.Collector{m.points, m.commits, m.chunks, m.sealed, m.looked, m.errors, m.disk} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -50,7 +53,7 @@ func (m *metrics) unregister(reg prometheus.Registerer) {
 	if reg == nil {
 		return
 	}
-	for _, c := range []prometheus.Collector{m.points, m.commits, m.chunks, m.sealed, m.errors, m.disk} {
+	for _, c := range []prometheus.Collector{m.points, m.commits, m.chunks, m.sealed, m.looked, m.errors, m.disk} {
 		reg.Unregister(c)
 	}
 }

@@ -26,13 +26,13 @@ type Options struct {
 	Clock      clock.Clock           // nil: the clock of the machine
 	CacheBytes int64                 // of blocks, besides at most 48 MiB of new rows; zero: 64 MiB
 	// SealAfter is the age at which rows are sealed into chunks; zero: 10 minutes. It should exceed the usual delay of devices,
-	// because rows that come later than the chunk of their time stay rows.
+	// because rows that come later than the chunk of their time have that chunk written anew.
 	SealAfter time.Duration
 	// SealEvery is the pause between two rounds of sealing; zero: one minute, negative: only Seal seals.
 	SealEvery time.Duration
 }
 
-// Store is the embedded driver: one folder, one process. It implements series.Store and series.Aggregator.
+// Store is the embedded driver: one folder, one process. It implements series.Store, series.Aggregator and series.Recaller.
 type Store struct {
 	db    *pebble.DB
 	opts  Options
@@ -62,6 +62,7 @@ type Store struct {
 var (
 	_ series.Store      = (*Store)(nil)
 	_ series.Aggregator = (*Store)(nil)
+	_ series.Recaller   = (*Store)(nil)
 )
 
 const (
@@ -71,7 +72,8 @@ const (
 	memTableBytes    = 16 << 20
 	memTables        = 3 // usually alive; the engine takes their memory out of the cache
 	formatKey        = "format"
-	formatNow        = "1"
+	formatNow        = "2"
+	formatOld        = "1" // has chunks of version 1 only, which are read as well
 )
 
 // Open opens the store in a folder, which is created if it does not exist, and starts background sealing.
@@ -139,7 +141,8 @@ func (s *Store) startMetrics() (err error) {
 	return err
 }
 
-// checkFormat refuses a folder that this version cannot read and marks a new one.
+// checkFormat refuses a folder that this version cannot read and marks a new or an older one, before anything is written that older
+// versions cannot read.
 func (s *Store) checkFormat() error {
 	key := append([]byte{tagMeta}, formatKey...)
 	v, closer, err := s.db.Get(key)
@@ -150,8 +153,11 @@ func (s *Store) checkFormat() error {
 		return err
 	}
 	defer closer.Close()
+	if string(v) == formatOld {
+		return s.db.Set(key, []byte(formatNow), pebble.Sync)
+	}
 	if string(v) != formatNow {
-		return fault.Errorf("series.Open", fault.Unsupported, "the data folder has format %q, this version reads format %q", v, formatNow)
+		return fault.Errorf("series.Open", fault.Unsupported, "the data folder has format %q, this version reads formats %q and %q", v, formatOld, formatNow)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ const pressRows = 32 << 10
 type press struct {
 	s            *Store
 	rows, packed *pebble.Iterator
+	eager        bool // take in every late row, however few there are
 	mine         *watch
 	parts        []part
 	read         int
@@ -34,8 +35,8 @@ type part struct {
 	chunks int
 }
 
-func (s *Store) newPress(before int64) (p *press, err error) {
-	p = &press{s: s, mine: &watch{before: before, touched: map[sourceKey]bool{}}}
+func (s *Store) newPress(before int64, eager bool) (p *press, err error) {
+	p = &press{s: s, eager: eager, mine: &watch{before: before, touched: map[sourceKey]bool{}}}
 	s.setWatch(p.mine)
 	if p.packed, err = s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tagChunk}, UpperBound: []byte{tagChunk + 1}}); err == nil {
 		p.rows, err = p.packed.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{}})
@@ -64,7 +65,7 @@ func (p *press) close() error {
 func (p *press) source(ctx context.Context, key sourceKey) error {
 	q := &series.Query{Source: key.source}
 	v := &view{ctx: ctx, s: p.s, tenant: key.tenant, q: q, shapes: map[uint32]wanted{}, rows: p.rows, packed: p.packed}
-	w := &window{v: v, key: key, groups: map[uint32]*group{}}
+	w := &window{v: v, key: key, eager: p.eager, groups: map[uint32]*group{}}
 	rows := newRowStream(v, key.source, span{floor(math.MinInt64), floor(p.mine.before)})
 	for more := true; more; {
 		var err error
@@ -75,7 +76,7 @@ func (p *press) source(ctx context.Context, key sourceKey) error {
 			p.read++
 			err = w.add(rows.record())
 		} else {
-			w.finishAll()
+			err = w.finishAll()
 		}
 		if err == nil && w.sealed > 0 && (!more || w.sealed >= windowRows) {
 			err = p.take(w)
@@ -93,9 +94,9 @@ func (p *press) source(ctx context.Context, key sourceKey) error {
 // take moves the complete chunks of a window into a part.
 func (p *press) take(w *window) error {
 	b := p.s.db.NewBatch()
-	p.parts = append(p.parts, part{w.key, b, w.sealed, len(w.out)})
+	p.parts = append(p.parts, part{w.key, b, w.sealed, w.made})
 	err := w.write(b)
-	w.out, w.sealed = w.out[:0], 0
+	w.out, w.made, w.sealed = nil, 0, 0
 	return err
 }
 

@@ -56,7 +56,7 @@ func (s *Store) sealRound(ctx context.Context, all bool) (err error) {
 	}
 	s.upkeepMu.Lock()
 	defer s.upkeepMu.Unlock()
-	_, err = s.sealAll(ctx, cutoff.UnixMilli(), func() (key sourceKey, ok bool, err error) {
+	_, err = s.sealAll(ctx, cutoff.UnixMilli(), false, func() (key sourceKey, ok bool, err error) {
 		if len(keys) == 0 {
 			return key, false, nil
 		}
@@ -66,7 +66,8 @@ func (s *Store) sealRound(ctx context.Context, all bool) (err error) {
 	return wrap("series.Seal", "", err)
 }
 
-// Seal turns rows older than a time into chunks, wherever a source has enough of them, and returns how many rows it took.
+// Seal turns rows older than a time into chunks and returns how many rows it took: all that fall between or into existing chunks, and of
+// the newest of each source those that are enough.
 // An empty tenant means all tenants. The background does the same continuously; Seal is for tests, benchmarks and maintenance.
 func (s *Store) Seal(ctx context.Context, tenant iot.TenantID, olderThan time.Time) (int64, error) {
 	const op = fault.Op("series.Seal")
@@ -77,7 +78,7 @@ func (s *Store) Seal(ctx context.Context, tenant iot.TenantID, olderThan time.Ti
 	s.upkeepMu.Lock()
 	defer s.upkeepMu.Unlock()
 	var last sourceKey
-	n, err := s.sealAll(ctx, olderThan.UnixMilli(), func() (key sourceKey, ok bool, err error) {
+	n, err := s.sealAll(ctx, olderThan.UnixMilli(), true, func() (key sourceKey, ok bool, err error) {
 		key, ok, err = s.nextSource(tenant, last)
 		last = key
 		return key, ok, err
@@ -89,12 +90,12 @@ func (s *Store) Seal(ctx context.Context, tenant iot.TenantID, olderThan time.Ti
 const maxTries = 3
 
 // sealAll seals the sources that next yields, and tries again those that were disturbed. The caller holds upkeepMu.
-func (s *Store) sealAll(ctx context.Context, before int64, next func() (sourceKey, bool, error)) (total int64, err error) {
+func (s *Store) sealAll(ctx context.Context, before int64, eager bool, next func() (sourceKey, bool, error)) (total int64, err error) {
 	for try := 0; try < maxTries; try++ {
 		var disturbed []sourceKey
 		for more := true; more; {
 			var n int
-			if n, more, err = s.sealSome(ctx, before, next, &disturbed); err != nil {
+			if n, more, err = s.sealSome(ctx, before, eager, next, &disturbed); err != nil {
 				return total, err
 			}
 			total += int64(n)
@@ -111,8 +112,8 @@ func (s *Store) sealAll(ctx context.Context, before int64, next func() (sourceKe
 }
 
 // sealSome seals sources until there is enough for a batch.
-func (s *Store) sealSome(ctx context.Context, before int64, next func() (sourceKey, bool, error), disturbed *[]sourceKey) (sealed int, more bool, err error) {
-	p, err := s.newPress(before)
+func (s *Store) sealSome(ctx context.Context, before int64, eager bool, next func() (sourceKey, bool, error), disturbed *[]sourceKey) (sealed int, more bool, err error) {
+	p, err := s.newPress(before, eager)
 	if err != nil {
 		return 0, false, err
 	}

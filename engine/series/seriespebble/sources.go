@@ -1,7 +1,6 @@
 package seriespebble
 
 import (
-	"context"
 	"math"
 	"slices"
 
@@ -24,11 +23,12 @@ type source struct {
 	shapes []uint32 // shapes that are in the catalog, at most knownShapes
 	gaps   [2]gap   // the end of the source, and where late measurements were put last
 	fresh  int      // rows since the last sealing
+	ends   *ends    // nil: nobody asked
 }
 
 const knownShapes = 64
 
-// gap is a stretch of time of a source: its last measurement is at last, and there is none up to end, exclusive.
+// gap is a stretch of time of a source: there is a measurement at last, and none after it up to end, exclusive.
 // Appending only shrinks gaps at their start, deleting only widens them, so a gap stays true while it is not used.
 type gap struct {
 	last stamp
@@ -90,24 +90,26 @@ func (s *sources) drop(key sourceKey) {
 
 // sequence returns a sequence that is free for a new measurement of the source at ms. The usual cases, newer than all or a run of
 // late ones, are answered from memory.
-func (s *Store) sequence(src *source, e *series.Entry, ms int64) (uint32, error) {
+func (s *Store) sequence(p *probe, src *source, ms int64) (uint32, error) {
 	for i := range src.gaps {
 		if seq, ok := src.gaps[i].take(ms); ok {
 			return limit(seq)
 		}
 	}
-	g, err := s.findGap(e.Tenant, e.M.Source, ms)
+	last, taken, end, err := p.gap(src.key, ms)
 	if err != nil {
 		return 0, err
 	}
 	at := &src.gaps[1]
-	if g.end == math.MaxInt64 {
+	if end == math.MaxInt64 {
 		src.gaps[1] = gap{} // after a deletion the two could overlap, and then one would not know what the other gave away
 		at = &src.gaps[0]
 	}
-	*at = g
-	seq, _ := at.take(ms)
-	return limit(seq)
+	*at = gap{last: stamp{ms: ms}, end: end, set: true}
+	if taken {
+		at.last = last.next()
+	}
+	return limit(at.last.seq)
 }
 
 func limit(seq uint32) (uint32, error) {
@@ -115,31 +117,6 @@ func limit(seq uint32) (uint32, error) {
 		return 0, fault.E(fault.Exhausted, "too many measurements of one source in one millisecond")
 	}
 	return seq, nil
-}
-
-// findGap reads the gap around ms: the last measurement at or before ms, and the time of the first one after it.
-func (s *Store) findGap(t iot.TenantID, source iot.ID, ms int64) (gap, error) {
-	g := gap{last: stamp{ms: math.MinInt64}, end: math.MaxInt64, set: true}
-	before := series.Query{Source: source, To: series.Bound(iot.FromMillis(ms + 1)), Reverse: true}
-	if err := s.first(t, &before, func(r *record) { g.last = r.at }); err != nil {
-		return g, err
-	}
-	later := series.Query{Source: source, From: series.Bound(iot.FromMillis(ms + 1))}
-	return g, s.first(t, &later, func(r *record) { g.end = r.at.ms })
-}
-
-// first calls fn with the first record of a query, if there is one.
-func (s *Store) first(t iot.TenantID, q *series.Query, fn func(r *record)) error {
-	v, err := s.view(context.Background(), t, q)
-	if err != nil {
-		return err
-	}
-	defer v.close()
-	r, err := v.next()
-	if err == nil && r != nil {
-		fn(r)
-	}
-	return err
 }
 
 func points(entries []series.Entry) int {

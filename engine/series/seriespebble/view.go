@@ -19,8 +19,10 @@ type view struct {
 	tenant iot.TenantID
 	q      *series.Query
 	in     span
-	keys   []series.Key                 // if not empty, only shapes with one of these series are read
-	whole  func(first, last int64) bool // see chunkStream
+	keys   []series.Key                      // if not empty, only shapes with one of these series are read
+	whole  func(first, last int64) bool      // see chunkStream
+	old    bool                              // whole also takes chunks whose statistics are not complete
+	bucket func(ms int64) (start, end int64) // see chunkStream
 
 	rows, packed *pebble.Iterator // packed also reads the catalog first
 	shapes       map[uint32]wanted

@@ -2,6 +2,7 @@ package seriespebble
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -11,10 +12,14 @@ import (
 )
 
 const (
-	// minRows is the fewest rows worth a chunk, maxRows the most that one holds. Below, the chunk's own overhead of about 60 bytes
-	// shows; above, a read of one day unpacks too much.
+	// minRows is the fewest rows worth a chunk of their own, maxRows the most that one holds. Below, the chunk's own overhead of about 90
+	// bytes shows; above, a read of one day unpacks too much.
 	minRows = 128
-	maxRows = 256
+	maxRows = 1024
+	// growth is how many times as many rows as come in the last chunk of a source may have to take them in: each time, it is packed anew.
+	growth = 8
+	// fewRows is the fewest rows for which a chunk is packed anew in a usual round of sealing; the eager ones take all.
+	fewRows = 8
 	// maxNumbers bounds a chunk of very many columns.
 	maxNumbers = 1 << 16
 	// windowRows is the number of rows in complete chunks at which a batch is written.
@@ -27,11 +32,19 @@ const (
 type window struct {
 	v      *view
 	key    sourceKey
+	eager  bool
 	rows   []packedRow
 	cut    bool // the next row does not follow the last of rows
 	groups map[uint32]*group
-	out    []*group // complete groups
+	out    []change // of chunks, in the order in which they are to be made
+	made   int      // chunks in out
 	sealed int      // rows in out
+}
+
+// change is a chunk to write or, without a block, to delete.
+type change struct {
+	key   []byte
+	block *chunk.Block
 }
 
 type packedRow struct {
@@ -40,12 +53,15 @@ type packedRow struct {
 	cut  bool // between this row and the one before there may be rows that stay
 }
 
-// group collects rows of one shape between two existing chunks.
+// group collects rows of one shape up to the end of an existing chunk, or after all of them.
 type group struct {
 	fate  fate
 	shape *shape
 	block chunk.Block
 	gap   chunkGap
+	late  bool         // some row lies within the chunk
+	left  *chunk.Block // what is left of the chunk by groups before; nil: it is untouched
+	heir  bool         // a group before wrote a chunk, so this one does not follow what is stored
 }
 
 // fate is what becomes of the rows of a group.
@@ -57,51 +73,56 @@ const (
 	refused      // they are too few and stay rows
 )
 
-// chunkGap is the place between two chunks of a shape. Rows up to the next chunk's first millisecond fit in.
+// chunkGap is the place up to and including a chunk of a shape.
 type chunkGap struct {
-	known       bool
-	first, last stamp // of the next chunk; far in the future if there is none
+	known bool
+	first int64  // of the chunk
+	last  stamp  // of the chunk; far in the future if there is none
+	key   []byte // of the chunk; nil if there is none
 }
 
 func (w *window) add(r *record) error {
-	var g *group
-	var err error
-	if len(r.extra) == 0 {
-		g, err = w.group(r)
-	}
-	if g == nil || err != nil {
+	if len(r.extra) > 0 {
 		w.cut = true
+		return nil
+	}
+	g, err := w.group(r)
+	if err != nil {
 		return err
 	}
+	g.late = g.late || r.at.ms >= g.gap.first
 	g.block.Append(r.at.ms, r.at.seq, r.nums)
 	w.rows = append(w.rows, packedRow{r.at, g, w.cut})
 	w.cut = false
 	return nil
 }
 
-// group returns the group for a row, nil if the row falls into a chunk that exists: a late row, which stays a row.
+// group returns the group for a row.
 func (w *window) group(r *record) (*group, error) {
 	g := w.groups[r.shape.id]
-	if g == nil || g.block.Len() >= rowsPerChunk(g.shape) || g.gap.last.before(r.at) {
-		gap := chunkGap{}
-		if g != nil {
-			w.finish(g)
-			gap = g.gap
-		}
-		g = &group{shape: r.shape, gap: gap}
-		g.block.Reset(len(r.shape.series))
-		w.groups[r.shape.id] = g
+	if g != nil && g.block.Len() < rowsPerChunk(g.shape) && !g.gap.last.before(r.at) {
+		return g, nil
 	}
-	if !g.gap.known || g.gap.last.before(r.at) {
+	next := &group{shape: r.shape}
+	if g != nil {
+		passed := g.gap.last.before(r.at)
+		if err := w.finish(g, passed); err != nil {
+			return nil, err
+		}
+		next.heir = g.heir || g.fate == packed
+		if !passed {
+			next.gap, next.left = g.gap, g.left
+		}
+	}
+	if !next.gap.known {
 		var err error
-		if g.gap, err = w.gapAt(r); err != nil {
+		if next.gap, err = w.gapAt(r); err != nil {
 			return nil, err
 		}
 	}
-	if r.at.ms >= g.gap.first.ms {
-		return nil, nil
-	}
-	return g, nil
+	next.block.Reset(len(r.shape.series))
+	w.groups[r.shape.id] = next
+	return next, nil
 }
 
 func rowsPerChunk(s *shape) int {
@@ -110,7 +131,7 @@ func rowsPerChunk(s *shape) int {
 
 // gapAt finds the first chunk of the row's shape that ends after the row.
 func (w *window) gapAt(r *record) (chunkGap, error) {
-	g := chunkGap{known: true, first: floor(math.MaxInt64), last: floor(math.MaxInt64)}
+	g := chunkGap{known: true, first: math.MaxInt64, last: floor(math.MaxInt64)}
 	prefix := chunkPrefix(nil, w.key.tenant, w.key.source, r.shape.id)
 	it := w.v.packed
 	if !it.SeekGE(appendStamp(bytes.Clone(prefix), r.at)) || !bytes.HasPrefix(it.Key(), prefix) {
@@ -124,32 +145,141 @@ func (w *window) gapAt(r *record) (chunkGap, error) {
 	if err != nil || len(it.Key()) != len(prefix)+stampBytes {
 		return g, damaged(it.Key(), "head of the chunk")
 	}
-	g.first, g.last = floor(h.First), readStamp(it.Key()[len(prefix):])
+	g.first, g.last, g.key = h.First, readStamp(it.Key()[len(prefix):]), bytes.Clone(it.Key())
 	return g, nil
 }
 
-// finish closes a group: it is kept if it has enough rows, else its rows stay rows.
-func (w *window) finish(g *group) {
-	if n := g.block.Len(); n >= min(minRows, rowsPerChunk(g.shape)) && n > 0 {
-		w.out = append(w.out, g)
-		w.sealed += n
-		g.fate = packed
-	} else {
+// finish decides on the rows of a group: they become chunks of their own, or are packed with the chunk that follows or precedes them, or
+// are too few and stay rows. passed says that no more rows come up to the end of the gap.
+func (w *window) finish(g *group, passed bool) error {
+	n := g.block.Len()
+	enough := n >= min(minRows, rowsPerChunk(g.shape))
+	var err error
+	switch {
+	case n == 0:
+		return nil
+	case g.gap.key != nil && (g.late || g.left != nil || !enough):
+		if g.fate = refused; n >= fewRows || w.eager || !passed {
+			err = w.mergeNext(g, passed)
+		}
+	case g.gap.key == nil && !g.heir:
+		err = w.mergeLast(g, enough)
+	case enough:
+		w.pack(g, &g.block, false)
+	default:
 		g.fate = refused
+	}
+	if g.fate == packed {
+		w.sealed += n
+	}
+	return err
+}
+
+// pack puts out chunks of the rows of a block.
+func (w *window) pack(g *group, b *chunk.Block, even bool) {
+	g.fate = packed
+	for _, part := range split(b, rowsPerChunk(g.shape), even) {
+		w.put(g.shape, part)
 	}
 }
 
-func (w *window) finishAll() {
+func (w *window) put(sh *shape, b *chunk.Block) {
+	w.out = append(w.out, change{w.chunkKey(sh, b), b})
+	w.made++
+}
+
+func (w *window) chunkKey(sh *shape, b *chunk.Block) []byte {
+	last := b.Len() - 1
+	return chunkKey(nil, w.key.tenant, w.key.source, sh.id, stamp{b.Times[last], b.Seqs[last]})
+}
+
+// mergeNext packs the rows together with the chunk that follows or surrounds them. If more rows of its time may come, what lies after the
+// last row keeps the chunk's key, so that the store is whole after each batch.
+func (w *window) mergeNext(g *group, passed bool) error {
+	old := g.left
+	if old == nil {
+		old = &chunk.Block{}
+		if err := w.read(g.shape, g.gap.key, old); err != nil {
+			return err
+		}
+	}
+	if passed {
+		w.pack(g, mergeBlocks(old, &g.block), true)
+		return nil
+	}
+	at := g.block.Len() - 1
+	before, rest := cutBlock(old, stamp{g.block.Times[at], g.block.Seqs[at]})
+	w.pack(g, mergeBlocks(before, &g.block), true)
+	w.put(g.shape, rest)
+	g.left = rest
+	return nil
+}
+
+// mergeLast packs rows that follow all chunks, together with the last chunk as long as that is small.
+func (w *window) mergeLast(g *group, enough bool) error {
+	n := g.block.Len()
+	prefix := chunkPrefix(nil, w.key.tenant, w.key.source, g.shape.id)
+	it := w.v.packed
+	if it.SeekLT(after(prefix)) && bytes.HasPrefix(it.Key(), prefix) {
+		key := bytes.Clone(it.Key())
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		h, err := chunk.ReadHead(key, value)
+		if err != nil {
+			return damaged(key, err.Error())
+		}
+		if h.Count < rowsPerChunk(g.shape) && (enough && h.Count <= growth*n || w.eager && n >= fewRows) {
+			old := &chunk.Block{}
+			if err := w.read(g.shape, key, old); err != nil {
+				return err
+			}
+			w.out = append(w.out, change{key: key})
+			w.pack(g, mergeBlocks(old, &g.block), false)
+			return nil
+		}
+	} else if err := it.Error(); err != nil {
+		return err
+	}
+	if g.fate = refused; enough {
+		w.pack(g, &g.block, false)
+	}
+	return nil
+}
+
+func (w *window) read(sh *shape, key []byte, b *chunk.Block) error {
+	it := w.v.packed
+	if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
+		return cmp.Or(it.Error(), damaged(key, "the chunk is gone"))
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return err
+	}
+	return unpack(b, len(sh.series), key, value)
+}
+
+func (w *window) finishAll() error {
 	for _, g := range w.groups {
-		w.finish(g)
+		if err := w.finish(g, true); err != nil {
+			return err
+		}
 	}
 	clear(w.groups)
+	return nil
 }
 
 // write puts the complete chunks into the batch and takes their rows away. Rows of open groups wait.
 func (w *window) write(b *pebble.Batch) error {
-	for _, g := range w.out {
-		if err := setChunk(b, w.key.tenant, w.key.source, g.shape, &g.block); err != nil {
+	for _, c := range w.out {
+		var err error
+		if c.block == nil {
+			err = b.Delete(c.key, nil)
+		} else {
+			err = b.Set(c.key, chunk.Encode(nil, c.key, c.block), nil)
+		}
+		if err != nil {
 			return err
 		}
 	}

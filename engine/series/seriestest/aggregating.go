@@ -24,7 +24,6 @@ func (b *bench) aggregate(s series.Store, a series.Aggregation) series.Chart {
 }
 
 func aggregates(b *bench) {
-	hour := int64(3_600_000)
 	base := start / hour * hour
 	for i := range int64(600) {
 		b.append(tenant, values(1, base+i*60_000, "t", "f.T.C="+iot.Number{Mant: 200 + i%60, Scale: 1}.String()))

@@ -269,7 +269,9 @@ func TestAfterClose(t *testing.T) {
 // accepts is a gate whose handler accepts what does not start with "bad".
 type accepts struct{}
 
-func (accepts) Connect(context.Context, *mqtt.ConnectRequest) (mqtt.Handler, error) { return inner{}, nil }
+func (accepts) Connect(context.Context, *mqtt.ConnectRequest) (mqtt.Handler, error) {
+	return inner{}, nil
+}
 
 type inner struct{ mqtt.Handler }
 

@@ -23,6 +23,13 @@ func TestConformance(t *testing.T) {
 				}
 				return s
 			})
+			identitytest.TestAnchorStore(t, func(t *testing.T) identity.AnchorStore {
+				s, err := identitysql.New(context.Background(), open(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s.Anchors()
+			})
 		})
 	}
 }

@@ -147,21 +147,38 @@ func (s *Store) scanSeq(ctx context.Context, realm, clientID string, part byte, 
 
 func appendMeta(b []byte, m session.Meta) []byte {
 	b = binary.BigEndian.AppendUint32(append(b, 1), m.Expiry)
-	if m.DisconnectedAt.IsZero() {
-		return binary.BigEndian.AppendUint64(b, 0)
+	at := uint64(0)
+	if !m.DisconnectedAt.IsZero() {
+		at = uint64(m.DisconnectedAt.UnixMilli())
 	}
-	return binary.BigEndian.AppendUint64(b, uint64(m.DisconnectedAt.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, at)
+	if m.Will == nil {
+		return b
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(m.WillAt.Add(time.Second-1).Unix()))
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(m.WillUser))), m.WillUser...)
+	return session.AppendMessage(b, m.Will)
 }
 
 func decodeMeta(v []byte) (m session.Meta, err error) {
-	if len(v) != 13 || v[0] != 1 {
+	if len(v) < 13 || v[0] != 1 {
 		return m, session.ErrCorrupt
 	}
 	m.Expiry = binary.BigEndian.Uint32(v[1:])
 	if ms := binary.BigEndian.Uint64(v[5:]); ms != 0 {
 		m.DisconnectedAt = time.UnixMilli(int64(ms))
 	}
-	return m, nil
+	if v = v[13:]; len(v) == 0 {
+		return m, nil
+	}
+	if len(v) < 12 || uint64(len(v)-12) < uint64(binary.BigEndian.Uint32(v[8:])) {
+		return m, session.ErrCorrupt
+	}
+	m.WillAt = time.Unix(int64(binary.BigEndian.Uint64(v)), 0)
+	n := int(binary.BigEndian.Uint32(v[8:]))
+	m.WillUser = string(v[12 : 12+n])
+	m.Will, err = session.DecodeMessage(v[12+n:])
+	return m, err
 }
 
 func appendSub(b []byte, s session.Subscription) []byte {

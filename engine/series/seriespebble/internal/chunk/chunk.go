@@ -1,7 +1,8 @@
-// Package chunk packs many measurements of one shape into one value and back: times as deltas, numbers as decimal-scaled deltas.
+// Package chunk packs many measurements of one shape into one value and back: times as distances from a schedule, numbers as
+// decimal-scaled steps, both in as few bits as they need.
 //
 // A chunk holds the rows of one (source, shape), ordered by time, then sequence. Its statistics per column can be read without
-// unpacking the columns. A CRC-32C covers the whole chunk together with the key under which it is stored, so that damage and
+// unpacking the columns. Version 2 is written; version 1, whose statistics lack times and ends, is still read. A CRC-32C covers the whole chunk together with the key under which it is stored, so that damage and
 // misplacement are found before anything is believed. The package does no I/O; its functions may be used concurrently on
 // different Blocks.
 package chunk
@@ -23,6 +24,8 @@ type Block struct {
 	Times []int64
 	Seqs  []uint32
 	Vals  []iot.Number // row after row
+
+	scratch scratch
 }
 
 // Len returns the number of rows.
@@ -47,15 +50,28 @@ func (b *Block) Reset(width int) {
 type Head struct {
 	Count       int
 	First, Last int64 // Unix milliseconds of the first and last row
+	// Complete says that the statistics have all of a Stat, not only count, minimum, maximum, sum and deviation.
+	Complete bool
+
+	firstSeq, lastSeq uint32
 }
 
 const (
-	version  = 1
+	version  = 2
 	crcBytes = 4
 	minBytes = 1 + crcBytes + 4
-	minStat  = 20
+	minStat  = 3  // bytes of the statistics of a column
+	minStat1 = 20 // in version 1
+	// maxNumbers bounds what a chunk of more than one row unpacks to.
+	maxNumbers = 1 << 20
 	// MaxRows is the largest number of rows of a chunk.
 	MaxRows = 1 << 16
+)
+
+// Forms of the statistics of a column.
+const (
+	statFull     = 0
+	statConstant = 1 // one number, all rows
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -74,15 +90,19 @@ func Encode(dst, key []byte, b *Block) []byte {
 	dst = binary.AppendUvarint(dst, uint64(b.Width))
 	dst = binary.AppendVarint(dst, b.Times[0])
 	dst = binary.AppendUvarint(dst, uint64(b.Times[n-1]-b.Times[0]))
+	dst = binary.AppendUvarint(dst, uint64(b.Seqs[0]))
+	dst = binary.AppendUvarint(dst, uint64(b.Seqs[n-1]))
 	col := make([]iot.Number, n)
 	for c := range b.Width {
-		dst = appendStat(dst, b.column(col, c))
+		dst = appendStat(dst, b, b.column(col, c))
 	}
-	dst = appendTimes(dst, b.Times)
-	dst = appendSeqs(dst, b.Seqs)
+	var p packer
+	dst = p.appendTimes(dst, b.Times)
+	dst = p.appendSeqs(dst, b.Seqs)
 	for c := range b.Width {
-		b.column(col, c)
-		dst = appendColumn(dst, col)
+		if b.column(col, c); !constant(col) {
+			dst = p.appendColumn(dst, col)
+		}
 	}
 	binary.LittleEndian.PutUint32(dst[at+1:], sum(key, dst[at+1+crcBytes:]))
 	return dst
@@ -101,19 +121,25 @@ func sum(key, payload []byte) uint32 {
 
 // open verifies the chunk and reads its head.
 func open(key, value []byte) (r reader, h Head, width int, err error) {
-	if len(value) < minBytes || value[0] != version {
+	if len(value) < minBytes || value[0] != version && value[0] != 1 {
 		return r, h, 0, damaged("unknown version or cut short")
 	}
 	payload := value[1+crcBytes:]
 	if binary.LittleEndian.Uint32(value[1:]) != sum(key, payload) {
 		return r, h, 0, damaged("checksum does not match")
 	}
-	r = reader{b: payload}
+	r = reader{b: payload, version: value[0]}
 	n, w := r.uvarint(), r.uvarint()
 	h.First = r.varint()
 	h.Last = h.First + int64(r.uvarint())
-	// Every row and every column takes some bytes, so a forged count cannot exhaust memory.
-	fits := n <= MaxRows && w <= series.MaxSamples && int(n-1)+minStat*int(w) <= len(r.b)
+	// A forged count must not exhaust memory. In version 1 every row and every column takes some bytes, later every column does.
+	fits := n <= MaxRows && w <= series.MaxSamples
+	if r.version == 1 {
+		fits = fits && int(n-1)+minStat1*int(w) <= len(r.b)
+	} else {
+		h.firstSeq, h.lastSeq, h.Complete = uint32(r.uvarint()), uint32(r.uvarint()), true
+		fits = fits && (n <= 1 || n*w <= maxNumbers) && minStat*int(w) <= len(r.b)
+	}
 	if r.bad || n == 0 || !fits || h.Last < h.First {
 		return r, h, 0, damaged("impossible head")
 	}
@@ -131,7 +157,7 @@ func ReadHead(key, value []byte) (Head, error) {
 func ReadStats(stats []series.Stat, key, value []byte) (Head, []series.Stat, error) {
 	r, h, width, err := open(key, value)
 	for i := 0; i < width && err == nil; i++ {
-		stats = append(stats, r.stat(h.Count))
+		stats = append(stats, r.stat(h))
 		if r.bad {
 			err = damaged("statistics")
 		}
@@ -148,25 +174,57 @@ func Decode(b *Block, width int, key, value []byte) error {
 	if w != width {
 		return damaged("not of its shape")
 	}
-	for range w {
-		r.stat(h.Count)
-	}
+	r.scratch = b.scratch
 	b.Width = w
-	b.Times = r.times(b.Times[:0], h)
-	b.Seqs = r.seqs(b.Seqs[:0], h.Count)
 	b.Vals = resize(b.Vals, h.Count*w)
-	for c := range w {
-		r.column(b.Vals, c, w)
+	if r.version == 1 {
+		decode1(b, &r, h)
+	} else {
+		decode2(b, &r, h)
 	}
+	b.scratch = r.scratch
 	if r.bad || len(r.b) != 0 || len(b.Times) != h.Count || len(b.Seqs) != h.Count {
 		return damaged("content")
 	}
 	return ordered(b, h)
 }
 
+func decode1(b *Block, r *reader, h Head) {
+	for range b.Width {
+		r.stat1(h)
+	}
+	b.Times = r.times1(b.Times[:0], h)
+	b.Seqs = r.seqs1(b.Seqs[:0], h.Count)
+	for c := range b.Width {
+		r.column1(b.Vals, c, b.Width)
+	}
+}
+
+// decode2 first lays out the constant columns, which are known from their statistics.
+func decode2(b *Block, r *reader, h Head) {
+	open := make([]bool, 0, 64)
+	for c := range b.Width {
+		same := len(r.b) > 0 && r.b[0] == statConstant
+		if s := r.stat(h); same && !r.bad {
+			fill(b.Vals, c, b.Width, s.Min)
+		}
+		open = append(open, !same)
+	}
+	b.Times = r.times(b.Times[:0], h)
+	b.Seqs = r.seqs(b.Seqs[:0], h.Count)
+	for c := range b.Width {
+		if open[c] && !r.bad {
+			r.column(b.Vals, c, b.Width)
+		}
+	}
+}
+
 func ordered(b *Block, h Head) error {
 	if b.Times[0] != h.First || b.Times[h.Count-1] != h.Last {
 		return damaged("times do not match the head")
+	}
+	if h.Complete && (b.Seqs[0] != h.firstSeq || b.Seqs[h.Count-1] != h.lastSeq) {
+		return damaged("sequences do not match the head")
 	}
 	for i := 1; i < len(b.Times); i++ {
 		if b.Times[i] < b.Times[i-1] || b.Times[i] == b.Times[i-1] && b.Seqs[i] <= b.Seqs[i-1] {
@@ -183,13 +241,29 @@ func resize(v []iot.Number, n int) []iot.Number {
 	return v[:n]
 }
 
-func appendStat(dst []byte, col []iot.Number) []byte {
-	var s series.Stat
+func constant(col []iot.Number) bool {
 	for _, n := range col {
-		s.Add(n)
+		if n != col[0] {
+			return false
+		}
 	}
-	dst = AppendNumber(dst, s.Min)
-	dst = AppendNumber(dst, s.Max)
+	return true
+}
+
+func appendStat(dst []byte, b *Block, col []iot.Number) []byte {
+	if constant(col) {
+		return AppendNumber(append(dst, statConstant), col[0])
+	}
+	var s series.Stat
+	for i, n := range col {
+		s.Add(series.Stamp{MS: b.Times[i], Seq: b.Seqs[i]}, n)
+	}
+	dst = append(dst, statFull)
+	for _, n := range []iot.Number{s.Min, s.Max, s.First, s.Last} {
+		dst = AppendNumber(dst, n)
+	}
+	dst = binary.AppendUvarint(dst, uint64(s.MinAt-b.Times[0]))
+	dst = binary.AppendUvarint(dst, uint64(s.MaxAt-b.Times[0]))
 	dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(s.Sum))
 	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(s.M2))
 }

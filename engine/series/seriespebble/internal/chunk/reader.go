@@ -10,8 +10,17 @@ import (
 
 // reader consumes a byte slice. After the first impossible read it is bad and returns zeros.
 type reader struct {
-	b   []byte
-	bad bool
+	b       []byte
+	bad     bool
+	version byte
+	scratch
+}
+
+// scratch is memory that one chunk leaves to the next.
+type scratch struct {
+	list   []uint64
+	values []int64
+	odd    []exception
 }
 
 func (r *reader) uvarint() uint64 {
@@ -53,10 +62,34 @@ func (r *reader) uint64() uint64 {
 
 func (r *reader) fail() { r.bad, r.b = true, nil }
 
-func (r *reader) stat(count int) series.Stat {
-	s := series.Stat{Count: int64(count)}
+// stat1 reads the statistics of a column in version 1, which do not know first and last.
+func (r *reader) stat1(h Head) series.Stat {
+	s := series.Stat{Count: int64(h.Count)}
 	s.Min, s.Max = r.number(), r.number()
 	s.Sum, s.M2 = math.Float64frombits(r.uint64()), math.Float64frombits(r.uint64())
+	return s
+}
+
+func (r *reader) stat(h Head) series.Stat {
+	if r.version == 1 {
+		return r.stat1(h)
+	}
+	s := series.Stat{Count: int64(h.Count), FirstAt: series.Stamp{MS: h.First, Seq: h.firstSeq}, LastAt: series.Stamp{MS: h.Last, Seq: h.lastSeq}}
+	switch r.byte() {
+	case statConstant:
+		n := r.number()
+		s.Min, s.Max, s.First, s.Last, s.MinAt, s.MaxAt, s.Sum = n, n, n, n, h.First, h.First, n.Float()*float64(h.Count)
+	case statFull:
+		s.Min, s.Max, s.First, s.Last = r.number(), r.number(), r.number(), r.number()
+		low, high, span := r.uvarint(), r.uvarint(), uint64(h.Last-h.First)
+		if low > span || high > span {
+			r.fail()
+		}
+		s.MinAt, s.MaxAt = h.First+int64(low), h.First+int64(high)
+		s.Sum, s.M2 = math.Float64frombits(r.uint64()), math.Float64frombits(r.uint64())
+	default:
+		r.fail()
+	}
 	return s
 }
 
