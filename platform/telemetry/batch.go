@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,6 +16,8 @@ import (
 const (
 	// maxBatch entries share a commit. Beyond it a commit costs more than the shared fsync saves.
 	maxBatch = 1000
+	// underSync is how many commits may wait for the disk. They share its next turn.
+	underSync = 2
 )
 
 // submission is what one caller waits for. It is committed as a whole or not at all.
@@ -41,11 +44,12 @@ func (s *submission) each(fn func(*iot.Measurement)) {
 }
 
 // batcher commits what many callers submit. One goroutine appends, taking whatever waits in the lanes when the previous commit has ended:
-// under load groups form by themselves, without load nobody waits. A second one publishes and answers while the next commit runs.
+// under load groups form by themselves, without load nobody waits. A second one waits for the disk, a third one publishes and answers.
 type batcher struct {
 	d     Deps
 	books *books
 	lanes *lanes
+	begun chan commit       // on their way to the disk, in order
 	done  chan []submission // committed, to be published and answered, in order
 	free  chan []submission
 	wg    sync.WaitGroup
@@ -56,7 +60,7 @@ type batcher struct {
 
 func newBatcher(d Deps, books *books) *batcher {
 	b := &batcher{
-		d: d, books: books, lanes: newLanes(), done: make(chan []submission, 1), free: make(chan []submission, 3),
+		d: d, books: books, lanes: newLanes(), begun: make(chan commit, underSync), done: make(chan []submission, 1), free: make(chan []submission, underSync+4),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_batch_entries", Help: "Measurements per commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 6)}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_commit_seconds", Help: "Duration of a commit of measurements.",
@@ -69,8 +73,9 @@ func newBatcher(d Deps, books *books) *batcher {
 	for range cap(b.free) {
 		b.free <- make([]submission, 0, maxBatch)
 	}
-	b.wg.Add(2)
+	b.wg.Add(3)
 	go b.commit()
+	go b.sync()
 	go b.answer()
 	return b
 }
@@ -90,24 +95,32 @@ func (b *batcher) submit(ctx context.Context, s submission) {
 	}
 }
 
-// commit owns the order of commits.
+// commit owns the order of commits. It does not wait for the disk: the next commit enters the log while the one before is written.
 func (b *batcher) commit() {
 	defer b.wg.Done()
-	defer close(b.done)
+	defer close(b.begun)
 	entries := make([]series.Entry, 0, maxBatch)
 	for {
 		batch, ok := b.lanes.take((<-b.free)[:0])
 		if !ok {
 			return
 		}
-		entries = b.store(batch, entries)
+		c := commit{batch: batch, at: b.d.Clock.Now()}
+		entries, c.durable = b.begin(batch, entries)
 		clear(entries)
-		b.done <- batch
+		b.begun <- c
 	}
 }
 
-// store appends the submissions of a batch and notes the outcome in each. buf is memory to use.
-func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
+// commit is a batch on its way to the disk.
+type commit struct {
+	batch   []submission
+	at      time.Time
+	durable func() error // nil if nothing of it is on its way
+}
+
+// begin puts the submissions of a batch into the store, and notes in each what cannot be. buf is memory to use.
+func (b *batcher) begin(batch []submission, buf []series.Entry) (_ []series.Entry, durable func() error) {
 	buf = buf[:0]
 	for i := range batch {
 		if s := &batch[i]; s.mode != iot.Transient {
@@ -118,27 +131,56 @@ func (b *batcher) store(batch []submission, buf []series.Entry) []series.Entry {
 		}
 	}
 	if len(buf) == 0 {
-		return buf
+		return buf, nil
 	}
-	start := b.d.Clock.Now()
-	err := b.d.Series.Append(context.Background(), buf)
-	b.latency.Observe(b.d.Clock.Now().Sub(start).Seconds())
+	durable, err := series.Begin(context.Background(), b.d.Series, buf)
 	b.size.Observe(float64(len(buf)))
 	if err == nil {
-		return buf
+		return buf, durable
 	}
 	if own := fault.Is(err, fault.Invalid) || fault.Is(err, fault.Exhausted); own && len(batch) > 1 {
 		// One of them is to blame. Halving finds it with few commits, and the others are stored.
 		half := len(batch) / 2
-		return b.store(batch[half:], b.store(batch[:half], buf))
+		buf, first := b.begin(batch[:half], buf)
+		buf, second := b.begin(batch[half:], buf)
+		return buf, func() error {
+			b.settle(batch[:half], first)
+			b.settle(batch[half:], second)
+			return nil
+		}
 	}
+	fail(batch, err)
+	return buf, nil
+}
+
+// settle waits until a batch is durable, and notes it in its submissions if it is not.
+func (b *batcher) settle(batch []submission, durable func() error) {
+	if durable == nil {
+		return
+	}
+	if err := durable(); err != nil {
+		fail(batch, err)
+	}
+}
+
+func fail(batch []submission, err error) {
 	err = sqlkit.Fault("telemetry.Submit", err)
 	for i := range batch {
 		if batch[i].mode != iot.Transient {
 			batch[i].err = err
 		}
 	}
-	return buf
+}
+
+// sync waits for the disk, commit after commit.
+func (b *batcher) sync() {
+	defer b.wg.Done()
+	defer close(b.done)
+	for c := range b.begun {
+		b.settle(c.batch, c.durable)
+		b.latency.Observe(b.d.Clock.Now().Sub(c.at).Seconds())
+		b.done <- c.batch
+	}
 }
 
 // receive counts a submission as under way.

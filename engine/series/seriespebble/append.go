@@ -20,37 +20,52 @@ type scratch struct {
 
 // Append implements series.Store. Concurrent appends share an fsync: each enters the engine's log in turn, then all wait together.
 func (s *Store) Append(ctx context.Context, entries []series.Entry) error {
-	const op = fault.Op("series.Append")
-	err := s.enter()
-	if err == nil {
-		defer s.leave()
-		err = s.append(ctx, entries)
-	}
+	durable, err := s.Begin(ctx, entries)
 	if err != nil {
-		return s.finish(op, firstTenant(entries), err)
-	}
-	return nil
-}
-
-func (s *Store) append(ctx context.Context, entries []series.Entry) error {
-	if err := cmp.Or(ctx.Err(), series.Check(entries)); err != nil || len(entries) == 0 {
 		return err
 	}
+	return durable()
+}
+
+// Begin implements series.Beginner.
+func (s *Store) Begin(ctx context.Context, entries []series.Entry) (durable func() error, err error) {
+	const op = fault.Op("series.Append")
+	tenant := firstTenant(entries)
+	if err := s.enter(); err != nil {
+		return nil, s.finish(op, tenant, err)
+	}
 	began := s.opts.Clock.Now()
+	b, err := s.begin(ctx, entries)
+	if err != nil || b == nil {
+		s.leave()
+		return func() error { return nil }, s.finish(op, tenant, err)
+	}
+	n := points(entries)
+	return func() error {
+		defer s.leave()
+		// The data is visible and in the log's queue: the wait is short and must not be cut off.
+		err := b.SyncWait()
+		if err == nil {
+			s.m.committed(n, began)
+		}
+		return s.finish(op, tenant, errors.Join(err, b.Close()))
+	}, nil
+}
+
+// begin returns the batch that waits for the disk, nil if there is nothing to wait for.
+func (s *Store) begin(ctx context.Context, entries []series.Entry) (*pebble.Batch, error) {
+	if err := cmp.Or(ctx.Err(), series.Check(entries)); err != nil || len(entries) == 0 {
+		return nil, err
+	}
 	b := s.db.NewBatch()
 	s.appendMu.Lock()
 	err := s.appendLocked(b, entries)
 	s.appendMu.Unlock()
-	if err == nil {
-		// Past this point the data is visible and in the log's queue: the wait is short and must not be cut off.
-		err = b.SyncWait()
-	}
 	if err != nil {
 		b.Close()
-		return err
+		return nil, err
 	}
-	s.m.committed(points(entries), began)
-	return b.Close()
+	return b, nil
 }
 
 // appendLocked assigns the sequences and puts the batch into the log and the memtable, without waiting for the disk. Because that

@@ -62,6 +62,7 @@ type Store struct {
 var (
 	_ series.Store      = (*Store)(nil)
 	_ series.Aggregator = (*Store)(nil)
+	_ series.Beginner   = (*Store)(nil)
 	_ series.Recaller   = (*Store)(nil)
 )
 
