@@ -17,6 +17,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/diskguard"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
@@ -40,6 +41,7 @@ type parts struct {
 	clock clock.Clock
 	fresh *freshStart // what a first start made, to be shown once
 
+	disk          *diskguard.Guard // nil: not guarded
 	db            *sqlkit.DB
 	blobs         *blob.Store
 	bus           *bus.Bus

@@ -130,9 +130,9 @@ func startBroker(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
-		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
+		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version, Room: p.disk.Room})
 	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg,
-		Will: gate.Will, ResponsePrefix: "responses/"})
+		Room: p.disk.Room, Will: gate.Will, ResponsePrefix: "responses/"})
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (s *Store) Append(ctx context.Context, entries []series.Entry) error {
 }
 
 func (s *Store) append(ctx context.Context, entries []series.Entry) error {
-	if err := cmp.Or(ctx.Err(), series.Check(entries)); err != nil || len(entries) == 0 {
+	if err := cmp.Or(ctx.Err(), s.opts.Room(), series.Check(entries)); err != nil || len(entries) == 0 {
 		return err
 	}
 	began := s.opts.Clock.Now()

@@ -24,6 +24,8 @@ type Options struct {
 	Registerer prometheus.Registerer // nil: metrics are not exported
 	FS         vfs.FS                // nil: the file system of the machine
 	Clock      clock.Clock           // nil: the clock of the machine
+	Room       func() error          // asked before new measurements are taken in; its error refuses them. nil: there is always room
+	Fatal      func(msg string)      // called when nothing can be promised any more; must not return. nil: panic
 	CacheBytes int64                 // of blocks, besides at most 48 MiB of new rows; zero: 64 MiB
 	// SealAfter is the age at which rows are sealed into chunks; zero: 10 minutes. It should exceed the usual delay of devices,
 	// because rows that come later than the chunk of their time have that chunk written anew.
@@ -106,6 +108,9 @@ func (o Options) withDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
+	if o.Room == nil {
+		o.Room = func() error { return nil }
+	}
 	if o.Clock == nil {
 		o.Clock = clock.System{}
 	}
@@ -129,7 +134,7 @@ func (s *Store) engineOptions() *pebble.Options {
 		L0CompactionThreshold: 2,
 		L0StopWritesThreshold: 1000, // slow down ingest by compaction debt only when it is extreme: a stop stalls every device at once
 		FormatMajorVersion:    pebble.FormatNewest,
-		Logger:                engineLog{s.log},
+		Logger:                engineLog{s.log, s.opts.Fatal},
 	}
 	// Chunks hardly compress further, and a stronger method would be paid for in every read: measured 15 us a block with zstd.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
@@ -244,7 +249,10 @@ func (s *Store) Compact(ctx context.Context) error {
 }
 
 // engineLog passes the engine's messages on.
-type engineLog struct{ log *slog.Logger }
+type engineLog struct {
+	log   *slog.Logger
+	fatal func(msg string)
+}
 
 // Infof implements pebble.Logger.
 func (l engineLog) Infof(format string, args ...any) {
@@ -262,5 +270,9 @@ func (l engineLog) Errorf(format string, args ...any) {
 // when the log cannot be written; it must not return, and going on would lose data.
 func (l engineLog) Fatalf(format string, args ...any) {
 	l.Errorf(format, args...)
-	panic("series store cannot go on: " + fmt.Sprintf(format, args...))
+	msg := "series store cannot go on: " + fmt.Sprintf(format, args...)
+	if l.fatal != nil {
+		l.fatal(msg)
+	}
+	panic(msg)
 }
