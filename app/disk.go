@@ -28,6 +28,9 @@ func startDisk(_ context.Context, p *parts) (stopFunc, error) {
 			return nil, err
 		}
 	}
+	if _, err := os.Lstat(filepath.Join(p.conf.Data, unfinishedName)); err == nil {
+		return nil, fault.E(fault.Op("disk.Open"), fault.Conflict, "the data folder is a restore that was interrupted: empty it and restore again")
+	}
 	return nil, writable(p.conf.Data)
 }
 

@@ -54,6 +54,7 @@ func modules() []module {
 		{"web", "user", server, nil, startWeb},
 		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "limits"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
+		{"admin socket", "kit", server, []string{"sql", "series", "broker", "audit"}, startSocket},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.
 		{"mqtt listener", "edge", server, []string{"broker", "certificates", "firewall", "limits"}, startMQTTListeners},
 		{"http listener", "edge", server, []string{"rest", "realtime", "broker", "web", "certificates", "firewall", "limits"}, startHTTPListeners},

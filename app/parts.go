@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,7 @@ type parts struct {
 	clock clock.Clock
 	fresh *freshStart // what a first start made, to be shown once
 
+	backingUp     sync.Mutex       // held while a backup is made
 	disk          *diskguard.Guard // nil: not guarded
 	db            *sqlkit.DB
 	blobs         *blob.Store

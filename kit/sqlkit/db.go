@@ -50,7 +50,7 @@ const (
 func OpenSQLite(ctx context.Context, path string, log *slog.Logger) (*DB, error) {
 	dsn := func(extra ...string) string {
 		pragmas := append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16000)"}, extra...)
-		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=" + strings.Join(pragmas, "&_pragma=")
+		return fileURI(path) + "?_pragma=" + strings.Join(pragmas, "&_pragma=")
 	}
 	db := newDB(SQLite, log)
 	db.dsn = dsn()
@@ -73,6 +73,8 @@ func OpenSQLite(ctx context.Context, path string, log *slog.Logger) (*DB, error)
 	go (&writer{db: db, conn: conn}).run()
 	return db, db.migrateOwn(ctx)
 }
+
+func fileURI(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
 
 // OpenPostgres connects to the database named by a DSN or URL.
 func OpenPostgres(ctx context.Context, dsn string, log *slog.Logger) (*DB, error) {

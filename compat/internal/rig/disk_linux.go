@@ -2,10 +2,14 @@ package rig
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -61,4 +65,50 @@ func Files(t testing.TB, dir string) (names []string) {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// Inject lets system calls of a running process go wrong with strace: what is a set of calls and what happens to them, as in
+// "fsync,fdatasync:error=EIO:when=3+". It returns when it is in force; stop takes it away. It skips the test if strace is not there.
+func Inject(t testing.TB, p *Process, what string) (stop func()) {
+	t.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed: run through make test")
+	}
+	calls, _, _ := strings.Cut(what, ":")
+	cmd := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace="+calls, "-e", "signal=none", "-e", "inject="+what, "-p", strconv.Itoa(p.cmd.Process.Pid))
+	var said Output
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait()
+	}()
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGINT) // lets go of the process
+		<-done
+	})
+	t.Cleanup(stop)
+	Eventually(t, "strace having attached to all threads", func() bool {
+		select {
+		case <-done:
+			t.Skipf("strace cannot trace here: %s", said.String())
+		case <-p.done:
+			return true
+		default:
+		}
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.cmd.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			return false
+		}
+		for _, name := range threads {
+			if text, err := os.ReadFile(name); err == nil && strings.Contains(string(text), "TracerPid:\t0\n") {
+				return false
+			}
+		}
+		return true
+	})
+	return stop
 }
