@@ -19,6 +19,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/kit/seal"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 )
 
@@ -30,6 +31,7 @@ const (
 	documentsName  = "documents.db"
 	seriesName     = "series"
 	sessionsName   = "sessions"
+	rawName        = "raw"
 )
 
 // manifest says what a backup consists of.
@@ -38,7 +40,7 @@ type manifest struct {
 	Version string       `json:"version"` // of the program
 	AsOf    time.Time    `json:"asOf"`    // everything that was acknowledged before is in it
 	Files   []backupFile `json:"files"`
-	Sum     string       `json:"sum"` // SHA-256 over the list of files
+	Sum     string       `json:"sum"` // SHA-256 over all of the above
 }
 
 type backupFile struct {
@@ -49,6 +51,7 @@ type backupFile struct {
 
 func (m *manifest) sum() string {
 	h := sha256.New()
+	fmt.Fprintf(h, "%d %s %s\n", m.Format, m.Version, m.AsOf.Format(time.RFC3339Nano))
 	for _, f := range m.Files {
 		fmt.Fprintf(h, "%s %d %s\n", f.SHA256, f.Size, f.Name)
 	}
@@ -109,6 +112,9 @@ func (p *parts) copyStores(ctx context.Context, dir string) error {
 	if err := p.sessions.Checkpoint(filepath.Join(dir, sessionsName), pebble.WithFlushedWAL()); err != nil {
 		return err
 	}
+	if err := p.rawlog.Checkpoint(filepath.Join(dir, rawName)); err != nil {
+		return err
+	}
 	// Before the documents: the signed heads of the audit must not be ahead of the records.
 	if err := copyRest(p.conf.Data, dir); err != nil {
 		return err
@@ -125,7 +131,7 @@ func (p *parts) copyStores(ctx context.Context, dir string) error {
 }
 
 // living are what a backup does not copy as plain files: stores that are copied in their own way, and what belongs to the running process.
-var living = []string{seriesName, sessionsName, documentsName, documentsName + "-wal", documentsName + "-shm", "ballast", "probe.tmp", socketName}
+var living = []string{seriesName, sessionsName, rawName, documentsName, documentsName + "-wal", documentsName + "-shm", "ballast", "probe.tmp", seal.Name, socketName}
 
 // copyRest copies everything else: keys, checkpoints of the audit, certificates.
 func copyRest(from, to string) error {

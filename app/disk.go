@@ -31,7 +31,13 @@ func startDisk(_ context.Context, p *parts) (stopFunc, error) {
 	if _, err := os.Lstat(filepath.Join(p.conf.Data, unfinishedName)); err == nil {
 		return nil, fault.E(fault.Op("disk.Open"), fault.Conflict, "the data folder is a restore that was interrupted: empty it and restore again")
 	}
-	return nil, writable(p.conf.Data)
+	if err := writable(p.conf.Data); err != nil {
+		return nil, err
+	}
+	if err := p.checkSeal(); err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return p.sealData() }, nil
 }
 
 // writable tries to write and sync a file in a folder.

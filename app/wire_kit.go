@@ -58,8 +58,18 @@ func startSeries(ctx context.Context, p *parts) (stopFunc, error) {
 	return func(context.Context) error { return p.series.Close() }, nil
 }
 
+// sessionPrefix begins all keys of MQTT sessions.
+const sessionPrefix = "mqtt/"
+
 // openSessions opens the store of MQTT sessions. It lies in the data folder also with PostgreSQL: a session belongs to the node that holds
 // its connection until sessions move between nodes.
 func openSessions(p *parts) (*pebble.DB, error) {
-	return pebble.Open(filepath.Join(p.conf.Data, "sessions"), &pebble.Options{FS: p.disk.FS(vfs.Default), Logger: pebbleLog{p.log, p.die}, FormatMajorVersion: pebble.FormatNewest})
+	return pebble.Open(filepath.Join(p.conf.Data, sessionsName), p.pebbleOptions())
+}
+
+// pebbleOptions are those of every Pebble database in the data folder, but for that of the series.
+func (p *parts) pebbleOptions() *pebble.Options {
+	return &pebble.Options{FS: p.disk.FS(vfs.Default), Logger: pebbleLog{p.log, p.die}, FormatMajorVersion: pebble.FormatNewest,
+		// Who reads what is damaged gets an error; what Pebble finds in the background must not end the process.
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { p.log.Error("stored data is damaged", "err", i.String()) }}}
 }

@@ -26,6 +26,7 @@ type Options struct {
 	Clock      clock.Clock           // nil: the clock of the machine
 	Room       func() error          // asked before new measurements are taken in; its error refuses them. nil: there is always room
 	Fatal      func(msg string)      // called when nothing can be promised any more; must not return. nil: panic
+	readOnly   bool                  // for Verify
 	CacheBytes int64                 // of blocks, besides at most 48 MiB of new rows; zero: 64 MiB
 	// SealAfter is the age at which rows are sealed into chunks; zero: 10 minutes. It should exceed the usual delay of devices,
 	// because rows that come later than the chunk of their time have that chunk written anew.
@@ -129,12 +130,16 @@ func (o Options) withDefaults() Options {
 func (s *Store) engineOptions() *pebble.Options {
 	o := &pebble.Options{
 		FS:                    s.opts.FS,
+		ReadOnly:              s.opts.readOnly,
 		Cache:                 s.cache,
 		MemTableSize:          memTableBytes,
 		L0CompactionThreshold: 2,
 		L0StopWritesThreshold: 1000, // slow down ingest by compaction debt only when it is extreme: a stop stalls every device at once
 		FormatMajorVersion:    pebble.FormatNewest,
 		Logger:                engineLog{s.log, s.opts.Fatal},
+		// Damage is told to whoever reads it. The engine would end the process when it meets it in the background, so that a damaged block
+		// of one device would take everything away.
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { s.log.Error("stored measurements are damaged", "err", i.String()) }},
 	}
 	// Chunks hardly compress further, and a stronger method would be paid for in every read: measured 15 us a block with zstd.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
