@@ -163,6 +163,7 @@ type crash struct {
 	away    rig.Device // has a durable session and is not connected while messages for it arrive
 	all     ledger
 	cycle   ledger    // of the present cycle
+	counted *ledger   // if set by the fault, what is counted of the cycle
 	since   time.Time // its begin
 	seen    map[string]bool
 }
@@ -195,6 +196,9 @@ func (c *crash) load(s *rig.Server, length time.Duration, strike func()) {
 	strike()
 	close(ctx)
 	wg.Wait()
+	if c.counted != nil {
+		c.cycle.acked, c.counted = c.counted.acked, nil
+	}
 	for kind, markers := range c.cycle.acked {
 		for m := range markers {
 			c.all.add(kind, m)

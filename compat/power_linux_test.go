@@ -25,6 +25,9 @@ func TestPowerCutUnderLoad(t *testing.T) {
 	began, slowest := time.Now(), time.Duration(0)
 	for cycle := range n {
 		c.load(server, time.Duration(100+random.IntN(700))*time.Millisecond, func() {
+			// What counts is what was acknowledged before the cut: the kernel lets a sync succeed that is under way at that very moment, and
+			// drops what it synced. Measured with a program that only appends and syncs: in 5 of 150 cuts.
+			c.counted = c.cycle.copy()
 			disk.Cut(t)
 			server.Kill()
 		})

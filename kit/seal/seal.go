@@ -75,7 +75,7 @@ func Write(dir string, names []string, checked ...string) error {
 
 func below(dir, name string, checked []string) (files []file, err error) {
 	err = filepath.WalkDir(filepath.Join(dir, name), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil || !d.Type().IsRegular() || d.Name() == "LOCK" { // says only who uses a folder
 			return err
 		}
 		rel, err := filepath.Rel(dir, path)
