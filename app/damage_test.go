@@ -209,7 +209,7 @@ func TestDamageIsNeverSilent(t *testing.T) {
 	if out, how := consequence(t, whole, want); out != harmless {
 		t.Fatalf("an undamaged copy: %s %s", out, how)
 	}
-	for range rounds(t, 40) {
+	for range rounds(t, 25) {
 		copied := t.TempDir()
 		duplicate(t, data, copied)
 		name := names[rnd.IntN(len(names))]
@@ -245,7 +245,7 @@ func TestDamageAfterACrash(t *testing.T) {
 	if len(tables) == 0 {
 		t.Fatalf("there are no tables among %v", names)
 	}
-	for i := range rounds(t, 40) {
+	for i := range rounds(t, 25) {
 		copied := t.TempDir()
 		duplicate(t, data, copied)
 		name := names[rnd.IntN(len(names))]

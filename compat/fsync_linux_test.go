@@ -21,7 +21,7 @@ const storageFailed = 5
 func TestFailedSync(t *testing.T) {
 	disk := rig.NewExt4(t, 1024)
 	options := rig.Options{Data: filepath.Join(disk.Dir, "data")}
-	n, s := size(t, "ISOBAR_SOAK_FSYNC", 6, 2), seed(t)
+	n, s := size(t, "ISOBAR_SOAK_FSYNC", 4, 2), seed(t)
 	t.Logf("ISOBAR_SEED=%d", s)
 	random := rand.New(rand.NewPCG(s, 2))
 	c := &crash{t: t, all: ledger{acked: map[string]map[string]bool{}}}

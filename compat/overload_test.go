@@ -71,7 +71,7 @@ func TestAlarmsPassWhileMeasurementsFlood(t *testing.T) {
 	client.Send(t, "s/us", "114,c8y_Restart")
 	var alarms, operations []time.Duration
 	before, most := rssOf(s), 0
-	for n, end := 0, time.Now().Add(time.Duration(size(t, "ISOBAR_SOAK_OVERLOAD", 6, 2))*time.Second); time.Now().Before(end); n++ {
+	for n, end := 0, time.Now().Add(time.Duration(size(t, "ISOBAR_SOAK_OVERLOAD", 4, 2))*time.Second); time.Now().Before(end); n++ {
 		began := time.Now()
 		client.Send(t, "s/us", fmt.Sprintf("301,compat_Alarm%d,text", n))
 		alarms = append(alarms, time.Since(began))

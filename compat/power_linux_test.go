@@ -16,7 +16,7 @@ import (
 func TestPowerCutUnderLoad(t *testing.T) {
 	disk := rig.NewExt4(t, 1024)
 	options := rig.Options{Data: filepath.Join(disk.Dir, "data")}
-	n, s := size(t, "ISOBAR_SOAK_POWER", 10, 2), seed(t)
+	n, s := size(t, "ISOBAR_SOAK_POWER", 6, 2), seed(t)
 	t.Logf("ISOBAR_SEED=%d", s)
 	random := rand.New(rand.NewPCG(s, 1))
 	c := &crash{t: t, all: ledger{acked: map[string]map[string]bool{}}}
