@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -197,6 +198,49 @@ func stored(t *testing.T, dir string) (names []string) {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// TestVerify lets the command look at a whole folder, at one with a changed database, and at one with a changed table and no seal.
+func TestVerify(t *testing.T) {
+	data, _ := folder(t)
+	verify := func(dir string) (int, string) {
+		var out bytes.Buffer
+		code := app.Main(context.Background(), []string{"verify", "--data", dir}, nil, nil, &out, &out)
+		return code, out.String()
+	}
+	flip := func(name string) {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[len(b)/3] ^= 8
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out := verify(data); code != 0 || !strings.Contains(out, "read series: 180 measurements") {
+		t.Errorf("a whole folder: %d\n%s", code, out)
+	}
+	if code, out := verify(t.TempDir()); code != 3 {
+		t.Errorf("an empty folder: %d\n%s", code, out)
+	}
+	changed := t.TempDir()
+	duplicate(t, data, changed)
+	flip(filepath.Join(changed, "documents.db"))
+	if code, out := verify(changed); code != 6 || !strings.Contains(out, "DAMAGED since the last stop: documents.db was changed") {
+		t.Errorf("a changed database: %d\n%s", code, out)
+	}
+	tables, err := filepath.Glob(filepath.Join(data, "series", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatal(tables, err)
+	}
+	if err := seal.Break(data); err != nil {
+		t.Fatal(err)
+	}
+	flip(tables[0])
+	if code, out := verify(data); code != 6 || !strings.Contains(out, "DAMAGED") {
+		t.Errorf("a changed table: %d\n%s", code, out)
+	}
 }
 
 // TestDamageIsNeverSilent damages any file of a folder that was stopped cleanly: nothing wrong may ever be answered.
