@@ -6,7 +6,7 @@ export CGO_ENABLED ?= 0
 DATA ?= ./data
 PKGS ?= ./...
 
-.PHONY: help run build ui test unit race lint check bench fuzz tls clean prerequisites
+.PHONY: help run build ui test soak unit race lint check bench fuzz tls clean prerequisites
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -41,6 +41,14 @@ ui-test: ui/node_modules/.installed
 
 race: prerequisites build ## run the Go tests under the race detector
 	CGO_ENABLED=1 tools/postgres.sh go test -race -timeout 30m $(PKGS)
+
+# Sizes of the long form; see docs/reliability.md. Several hours; each can be set alone.
+soak: prerequisites build ## run the fault tests in their long form
+	ISOBAR_SOAK=$${ISOBAR_SOAK:-500} ISOBAR_SOAK_POWER=$${ISOBAR_SOAK_POWER:-300} ISOBAR_SOAK_FSYNC=$${ISOBAR_SOAK_FSYNC:-200} ISOBAR_SOAK_SLOW=$${ISOBAR_SOAK_SLOW:-2000} \
+	ISOBAR_SOAK_QOS2=$${ISOBAR_SOAK_QOS2:-300} ISOBAR_SOAK_DAMAGE=$${ISOBAR_SOAK_DAMAGE:-5000} ISOBAR_SOAK_CLONES=$${ISOBAR_SOAK_CLONES:-10000} \
+	ISOBAR_SOAK_MESSAGES=$${ISOBAR_SOAK_MESSAGES:-1000000} ISOBAR_SOAK_DEVICES=$${ISOBAR_SOAK_DEVICES:-10000} \
+	tools/postgres.sh go test -v -count=1 -timeout 24h -run 'KillUnderLoad|PowerCut|FailedSync|SlowSync|ReadOnlyDisk|DiskFull|ExactlyOnce|Damage|Backup|RestartIsQuick' \
+	./compat ./app ./engine/series/seriespebble ./engine/mqtt/session/sessionpebble
 
 lint: ui/node_modules/.installed ## check format and common mistakes
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt is needed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -18,14 +18,16 @@ import (
 
 // Config is what a server needs to know. Every field is a flag, ISOBAR_<NAME> and a key of the configuration file.
 type Config struct {
-	Data           string
-	HTTP           string
-	HTTPS          string
-	MQTT           string
-	MQTTS          string
-	TLSCert        string
-	TLSKey         string
-	Postgres       string
+	Data     string
+	HTTP     string
+	HTTPS    string
+	MQTT     string
+	MQTTS    string
+	TLSCert  string
+	TLSKey   string
+	Postgres string
+	// DiskReserve is the free space in MiB below which new data is refused; 0: chosen by the size of the disk, negative: not guarded.
+	DiskReserve    int
 	NATS           string
 	AllowPlaintext protect.Permission
 	ACME           protect.ACME
@@ -51,6 +53,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.TLSCert, "tls-cert", "", "file with the certificate chain (PEM)")
 	f.StringVar(&c.TLSKey, "tls-key", "", "file with the private key (PEM)")
 	f.StringVar(&c.Postgres, "postgres", "", "URL of a PostgreSQL database; empty: SQLite and Pebble in the data folder")
+	f.IntVar(&c.DiskReserve, "disk-reserve", 0, "MiB of the disk below which new data is refused, so that nothing breaks when it is full; 0: a twentieth of the disk, from 12 MiB to 1 GiB; negative: no guard")
 	f.StringVar(&c.AuditKey, "audit-key", "", "file with the private key that signs audit records, made if it is not there; empty: keys/audit.pem in the data folder")
 	f.StringVar(&c.NATS, "nats", "", "URL of a NATS server; empty: embedded")
 	f.StringSliceVar(&c.ACME.Domains, "acme-domain", nil, "names to get certificates for from an authority that speaks ACME, instead of tls-cert and tls-key")

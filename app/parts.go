@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/diskguard"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
@@ -40,6 +42,8 @@ type parts struct {
 	clock clock.Clock
 	fresh *freshStart // what a first start made, to be shown once
 
+	backingUp     sync.Mutex       // held while a backup is made
+	disk          *diskguard.Guard // nil: not guarded
 	db            *sqlkit.DB
 	blobs         *blob.Store
 	bus           *bus.Bus

@@ -114,10 +114,17 @@ func (pf *Platform) announce(out io.Writer) {
 }
 
 // pebbleLog passes on what Pebble has to say: only what is wrong.
-type pebbleLog struct{ log *slog.Logger }
+type pebbleLog struct {
+	log *slog.Logger
+	die func(string)
+}
 
 func (l pebbleLog) Infof(string, ...any) {}
 func (l pebbleLog) Errorf(format string, args ...any) {
 	l.log.Error("pebble", "err", fmt.Sprintf(format, args...))
 }
-func (l pebbleLog) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// Fatalf implements pebble.Logger and does not return: what cannot be written must not be acknowledged.
+func (l pebbleLog) Fatalf(format string, args ...any) {
+	l.die("session store cannot go on: " + fmt.Sprintf(format, args...))
+}

@@ -276,6 +276,12 @@ func (p *parts) door(next http.Handler) http.Handler {
 				return
 			}
 		}
+		if storing(r) {
+			if err := p.disk.Room(); err != nil {
+				p.rest.Refuse(w, r, err)
+				return
+			}
+		}
 		inner.ServeHTTP(w, r)
 	}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.rest.Refuse(w, r, fault.E(fault.Op("edge.Address"), fault.Denied, "your address may not connect"))

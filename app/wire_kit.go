@@ -2,11 +2,10 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/isobar-iot/isobar/engine/series/seriespebble"
 	"github.com/isobar-iot/isobar/engine/series/seriessql"
@@ -18,9 +17,6 @@ import (
 type stopFunc = func(context.Context) error
 
 func startSQL(ctx context.Context, p *parts) (stopFunc, error) {
-	if err := os.MkdirAll(p.conf.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
-	}
 	var err error
 	if p.conf.Postgres != "" {
 		p.db, err = sqlkit.OpenPostgres(ctx, p.conf.Postgres, p.log)
@@ -30,6 +26,7 @@ func startSQL(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.db.OnBroken(func(err error) { p.die("the database cannot go on: " + err.Error()) })
 	p.ready = append(p.ready, readiness{"documents", p.db.Ping})
 	if p.blobs, err = blob.New(ctx, p.db, p.clock); err != nil {
 		return nil, err
@@ -52,7 +49,8 @@ func startSeries(ctx context.Context, p *parts) (stopFunc, error) {
 	if p.conf.Postgres != "" {
 		p.series, err = seriessql.Open(ctx, p.conf.Postgres, seriessql.Options{Registerer: p.reg})
 	} else {
-		p.series, err = seriespebble.Open(filepath.Join(p.conf.Data, "series"), seriespebble.Options{Logger: log, Registerer: p.reg, Clock: p.clock})
+		p.series, err = seriespebble.Open(filepath.Join(p.conf.Data, "series"), seriespebble.Options{Logger: log, Registerer: p.reg, Clock: p.clock,
+			FS: p.disk.FS(vfs.Default), Room: p.disk.Room, Fatal: p.die})
 	}
 	if err != nil {
 		return nil, err
@@ -60,8 +58,18 @@ func startSeries(ctx context.Context, p *parts) (stopFunc, error) {
 	return func(context.Context) error { return p.series.Close() }, nil
 }
 
+// sessionPrefix begins all keys of MQTT sessions.
+const sessionPrefix = "mqtt/"
+
 // openSessions opens the store of MQTT sessions. It lies in the data folder also with PostgreSQL: a session belongs to the node that holds
 // its connection until sessions move between nodes.
 func openSessions(p *parts) (*pebble.DB, error) {
-	return pebble.Open(filepath.Join(p.conf.Data, "sessions"), &pebble.Options{Logger: pebbleLog{p.log}, FormatMajorVersion: pebble.FormatNewest})
+	return pebble.Open(filepath.Join(p.conf.Data, sessionsName), p.pebbleOptions())
+}
+
+// pebbleOptions are those of every Pebble database in the data folder, but for that of the series.
+func (p *parts) pebbleOptions() *pebble.Options {
+	return &pebble.Options{FS: p.disk.FS(vfs.Default), Logger: pebbleLog{p.log, p.die}, FormatMajorVersion: pebble.FormatNewest,
+		// Who reads what is damaged gets an error; what Pebble finds in the background must not end the process.
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { p.log.Error("stored data is damaged", "err", i.String()) }}}
 }

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/session/sessionpebble"
 	"github.com/isobar-iot/isobar/fault"
@@ -115,7 +113,7 @@ func startConnectivity(_ context.Context, p *parts) (stopFunc, error) {
 // startRawLog opens what keeps publications as they came in. It lies in the data folder also with PostgreSQL: every node keeps its own.
 func startRawLog(_ context.Context, p *parts) (stopFunc, error) {
 	var err error
-	p.rawlog, err = rawlog.Open(filepath.Join(p.conf.Data, "raw"), &pebble.Options{Logger: pebbleLog{p.log}, FormatMajorVersion: pebble.FormatNewest},
+	p.rawlog, err = rawlog.Open(filepath.Join(p.conf.Data, rawName), p.pebbleOptions(),
 		rawlog.Deps{Clock: p.clock, Log: p.component("rawlog"), Reg: p.reg, Option: p.option})
 	if err != nil {
 		return nil, err
@@ -130,9 +128,9 @@ func startBroker(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
-		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version})
-	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte("mqtt/")), Log: p.component("mqtt"), Metrics: p.reg,
-		Will: gate.Will, ResponsePrefix: "responses/"})
+		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version, Room: p.disk.Room})
+	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte(sessionPrefix)), Log: p.component("mqtt"), Metrics: p.reg,
+		Room: p.disk.Room, Will: gate.Will, ResponsePrefix: "responses/"})
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,10 @@ func (p *parts) readyz(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if p.disk.Full() { // reading and deleting work, which a balancer must not take away
+		fmt.Fprintln(w, "ready, but the disk is nearly full: new data is refused")
+		return
+	}
 	fmt.Fprintln(w, "ready")
 }
 

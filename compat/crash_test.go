@@ -73,18 +73,20 @@ func (l *ledger) demand(t *testing.T, when string, there map[string]map[string]b
 	}
 }
 
-func cycles(t *testing.T) int {
-	if v := os.Getenv("ISOBAR_SOAK"); v != "" {
+// size returns how long a test is to be: what an environment variable says, or the ordinary size, or that of go test -short.
+func size(t *testing.T, name string, ordinary, short int) int {
+	t.Helper()
+	if v := os.Getenv(name); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
-			t.Fatalf("ISOBAR_SOAK=%q is not a number of cycles", v)
+			t.Fatalf("%s=%q is not a number from 1", name, v)
 		}
 		return n
 	}
 	if testing.Short() {
-		return 3
+		return short
 	}
-	return 20
+	return ordinary
 }
 
 func seed(t *testing.T) uint64 {
@@ -103,7 +105,7 @@ func seed(t *testing.T) uint64 {
 func TestKillUnderLoad(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
-			options, n, s := engine.options(t), cycles(t), seed(t)
+			options, n, s := engine.options(t), size(t, "ISOBAR_SOAK", 20, 3), seed(t)
 			t.Logf("ISOBAR_SEED=%d", s)
 			random := rand.New(rand.NewPCG(s, 0))
 			c := &crash{t: t, all: ledger{acked: map[string]map[string]bool{}}}
@@ -111,7 +113,7 @@ func TestKillUnderLoad(t *testing.T) {
 			c.register(server)
 			began, slowest, written := time.Now(), time.Duration(0), 0
 			for cycle := range n {
-				c.load(server, time.Duration(200+random.IntN(600))*time.Millisecond)
+				c.load(server, time.Duration(200+random.IntN(600))*time.Millisecond, server.Kill)
 				noDefects(t, server)
 				verifyAudit(t, options)
 				server = rig.Start(t, options)
@@ -161,6 +163,7 @@ type crash struct {
 	away    rig.Device // has a durable session and is not connected while messages for it arrive
 	all     ledger
 	cycle   ledger    // of the present cycle
+	counted *ledger   // if set by the fault, what is counted of the cycle
 	since   time.Time // its begin
 	seen    map[string]bool
 }
@@ -179,8 +182,8 @@ func (c *crash) register(s *rig.Server) {
 	c.readAway(s, nil)
 }
 
-// load writes from all sides and kills the server after a while, in the middle of it.
-func (c *crash) load(s *rig.Server, length time.Duration) {
+// load writes from all sides, and a fault strikes after a while, in the middle of it.
+func (c *crash) load(s *rig.Server, length time.Duration, strike func()) {
 	c.since, c.cycle.acked = time.Now().Add(-time.Second), map[string]map[string]bool{}
 	var wg sync.WaitGroup
 	ctx := make(chan struct{})
@@ -190,9 +193,12 @@ func (c *crash) load(s *rig.Server, length time.Duration) {
 		wg.Go(func() { c.post(s, d, ctx) })
 	}
 	time.Sleep(length) // the load of a cycle, not a wait for anything
-	s.Kill()
+	strike()
 	close(ctx)
 	wg.Wait()
+	if c.counted != nil {
+		c.cycle.acked, c.counted = c.counted.acked, nil
+	}
 	for kind, markers := range c.cycle.acked {
 		for m := range markers {
 			c.all.add(kind, m)
@@ -267,6 +273,7 @@ func (c *crash) verify(s *rig.Server, when string, l *ledger, since time.Time) {
 	from := "&dateFrom=" + url.QueryEscape(since.UTC().Format(time.RFC3339Nano))
 	admin := s.Admin()
 	for _, d := range c.devices {
+		last := int64(0)
 		admin.Each(c.t, "/measurement/measurements?source="+d.ID+from, "measurements", func(raw json.RawMessage) {
 			var m struct {
 				Crash struct {
@@ -279,6 +286,11 @@ func (c *crash) verify(s *rig.Server, when string, l *ledger, since time.Time) {
 			}
 			if m.Crash.V != nil {
 				there[measurementMQTT][m.Crash.V.Value.String()] = true
+				if n, _ := m.Crash.V.Value.Int64(); n > last { // a publisher counts up, over all lives of the server
+					last = n
+				} else {
+					c.t.Errorf("%s: the measurements of a series are out of order: %d after %d", when, n, last)
+				}
 			}
 			if m.Crash.HTTP != nil {
 				there[measurementHTTP][m.Crash.HTTP.Value.String()] = true

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/isobar-iot/isobar/app"
+	"github.com/isobar-iot/isobar/compat/internal/rig"
 )
 
 // TestDocsCommands runs the commands of the how-to pages in order against a fresh server: what a page says must work.
@@ -18,8 +19,9 @@ func TestDocsCommands(t *testing.T) {
 	if _, err := exec.LookPath("mosquitto_pub"); err != nil {
 		t.Skip("mosquitto_pub is not installed: run through make test")
 	}
+	data := t.TempDir()
 	ca := newAuthority(t)
-	conf := app.Config{Data: t.TempDir(), HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", MQTTS: "127.0.0.1:0", TLSCert: ca.file("cert.pem"), TLSKey: ca.file("key.pem"), LogLevel: "error", LogFormat: "text", AdminPassword: "Docs-123456", BootstrapPassword: "Boot-123456"}
+	conf := app.Config{Data: data, HTTP: "127.0.0.1:0", MQTT: "127.0.0.1:0", MQTTS: "127.0.0.1:0", TLSCert: ca.file("cert.pem"), TLSKey: ca.file("key.pem"), LogLevel: "error", LogFormat: "text", AdminPassword: "Docs-123456", BootstrapPassword: "Boot-123456"}
 	pf, err := app.Start(context.Background(), conf, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +30,7 @@ func TestDocsCommands(t *testing.T) {
 	_, port, _ := strings.Cut(pf.Addr("mqtt"), ":")
 	_, secure, _ := strings.Cut(pf.Addr("mqtts"), ":")
 	for page, wants := range map[string][]string{
+		"backup.md":              {"backup of ", "restored ", "GOOD: every record is as it was written", "read documents.db"},
 		"connect-a-device.md":    {`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`},
 		"ingest.md":              {`"received":2,"stored":1,"refused":1`, `"reasons":{"invalid":1}`, `"publications":[`},
 		"client-certificates.md": {`"name":"Plant"`, `"text":"by certificate"`, "not authorised"},
@@ -39,7 +42,8 @@ func TestDocsCommands(t *testing.T) {
 				t.Skip("openssl is not installed")
 			}
 			cmd := exec.Command("sh", "-c", "set -eu\n"+shellBlocks(t, "../docs/how-to/"+page))
-			cmd.Env = append(os.Environ(), "URL=http://"+pf.Addr("http"), "MQTT_PORT="+port, "MQTTS_PORT="+secure, "CA="+ca.file("ca.pem"), "ADMIN="+conf.AdminPassword, "BOOTSTRAP="+conf.BootstrapPassword)
+			cmd.Env = append(os.Environ(), "URL=http://"+pf.Addr("http"), "MQTT_PORT="+port, "MQTTS_PORT="+secure, "CA="+ca.file("ca.pem"), "ADMIN="+conf.AdminPassword, "BOOTSTRAP="+conf.BootstrapPassword,
+				"DATA="+data, "BACKUP="+filepath.Join(t.TempDir(), "backup"), "PATH="+filepath.Dir(named(t))+":"+os.Getenv("PATH"))
 			cmd.Dir = t.TempDir() // where the page's files go
 			out, err := cmd.CombinedOutput()
 			if err != nil {
@@ -52,6 +56,16 @@ func TestDocsCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// named returns the path of the program under its own name.
+func named(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "isobar")
+	if err := os.Symlink(rig.Binary(t), name); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // shellBlocks returns the commands of a page: its blocks marked sh.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that the tests need: PostgreSQL, the Mosquitto clients, Chromium, OpenLDAP. Does nothing if they are there.
+# Installs the Debian packages that the tests need: PostgreSQL, the Mosquitto clients, Chromium, OpenLDAP, strace. Does nothing if they are there.
 # With the argument "bench" those that `make bench` compares with or needs: Mosquitto, InfluxDB, strace.
 set -eu
 missing=
@@ -12,6 +12,7 @@ else
 	command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
 	command -v chromium >/dev/null || missing="$missing chromium"
 	[ -x /usr/sbin/slapd ] || missing="$missing slapd"
+	command -v strace >/dev/null || missing="$missing strace"
 fi
 [ -n "$missing" ] || exit 0
 sudo=

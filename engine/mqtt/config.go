@@ -23,6 +23,10 @@ type Config struct {
 	// the publisher's acknowledgement path and must not block, so it must not call Server.Publish. Messages from Server.Publish are not forwarded.
 	Forward func(realm string, m *Message)
 
+	// Room is asked before something new goes to the store: a message that may be queued (QoS 1 and 2) or retained. Its error refuses the
+	// message with 0x97. It must not block. Default: there is always room.
+	Room func() error
+
 	ConnectTimeout time.Duration // From accept to CONNACK, waiting for an older connection to end included. 10 s.
 	MaxConnecting  int           // Calls of Gate.Connect at once; others wait for their turn, in which ConnectTimeout does not run. 64.
 	QueueTimeout   time.Duration // How long they wait before they are told that the server is busy. 30 s.
@@ -79,6 +83,9 @@ func orDefault[T comparable](v *T, d T) {
 func (c *Config) fill() {
 	if c.Store == nil {
 		c.Store = sessionmem.New()
+	}
+	if c.Room == nil {
+		c.Room = func() error { return nil }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -138,7 +138,7 @@ func (c *conn) settled(p *inbound, err error) {
 	c.in.mu.Lock()
 	switch err {
 	case nil:
-	case errRetainedFull:
+	case errRetainedFull, errNoRoom:
 		p.verdict.Reason = packet.QuotaExceeded
 	default:
 		p.verdict.Reason = packet.ImplementationError

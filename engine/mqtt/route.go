@@ -11,12 +11,17 @@ import (
 var (
 	errStorePanic   = errors.New("session store panicked")
 	errRetainedFull = errors.New("mqtt: too many retained messages in the realm")
+	errNoRoom       = errors.New("mqtt: no room to store messages")
 )
 
 // route gives m to every subscriber of the realm. extra operations are committed with it. then is called once, when all
 // of it is durable: at once if nothing is to be stored, else on the committing goroutine. route does not block.
 // Calls for one publisher must not overlap: that keeps its messages in order.
 func (r *realm) route(from *sess, m *Message, extra []session.Op, then func(error)) {
+	if grows(m) && r.srv.cfg.Room() != nil {
+		then(errNoRoom)
+		return
+	}
 	j := &job{ops: extra, msg: m, durable: len(extra) > 0, then: then}
 	if !m.Expired(time.Now()) {
 		if m.Retain && !r.mayKeep(m) {
@@ -34,6 +39,14 @@ func (r *realm) route(from *sess, m *Message, extra []session.Op, then func(erro
 		return
 	}
 	r.submit(j)
+}
+
+// grows tells whether the store may get more by a message. An empty retained one takes something away.
+func grows(m *Message) bool {
+	if m.Retain {
+		return len(m.Payload) > 0
+	}
+	return m.QoS > 0
 }
 
 func (r *realm) fanOut(from *sess, m *Message, j *job) {

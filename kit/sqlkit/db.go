@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,6 +31,8 @@ type DB struct {
 
 	statements cache
 	sequences  sequences
+	broken     atomic.Pointer[error] // SQLite only: after it, nothing is written any more
+	onBroken   func(error)
 	closing    sync.Once
 	closed     chan struct{}
 }
@@ -47,7 +50,7 @@ const (
 func OpenSQLite(ctx context.Context, path string, log *slog.Logger) (*DB, error) {
 	dsn := func(extra ...string) string {
 		pragmas := append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16000)"}, extra...)
-		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=" + strings.Join(pragmas, "&_pragma=")
+		return fileURI(path) + "?_pragma=" + strings.Join(pragmas, "&_pragma=")
 	}
 	db := newDB(SQLite, log)
 	db.dsn = dsn()
@@ -70,6 +73,8 @@ func OpenSQLite(ctx context.Context, path string, log *slog.Logger) (*DB, error)
 	go (&writer{db: db, conn: conn}).run()
 	return db, db.migrateOwn(ctx)
 }
+
+func fileURI(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
 
 // OpenPostgres connects to the database named by a DSN or URL.
 func OpenPostgres(ctx context.Context, dsn string, log *slog.Logger) (*DB, error) {
@@ -117,6 +122,10 @@ func (db *DB) RenewReaders() {
 		db.read.SetMaxIdleConns(readers)
 	}
 }
+
+// OnBroken says what is to be done when SQLite's files can no longer be written or synced. From then on every Write fails: after a failed
+// sync nobody knows what is on the disk, and only opening the database again finds out. It is called before the first Write, f once.
+func (db *DB) OnBroken(f func(error)) { db.onBroken = f }
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
@@ -217,6 +226,19 @@ func IsFull(err error) bool {
 	}
 	var lite *sqlite.Error
 	return errors.As(err, &lite) && lite.Code()&0xff == sqlitelib.SQLITE_FULL
+}
+
+// fatal reports whether err says that SQLite's files cannot be written or synced, for another reason than a full disk.
+func fatal(err error) bool {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return false
+	}
+	switch lite.Code() {
+	case sqlitelib.SQLITE_IOERR_FSYNC, sqlitelib.SQLITE_IOERR_DIR_FSYNC, sqlitelib.SQLITE_IOERR_WRITE, sqlitelib.SQLITE_IOERR_TRUNCATE:
+		return true
+	}
+	return false
 }
 
 func retryable(err error) bool {

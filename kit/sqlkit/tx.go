@@ -225,7 +225,12 @@ func (w *writer) collect(group []*pending) []*pending {
 }
 
 func (w *writer) commit(tx *Tx, group []*pending) {
-	err := w.exec("BEGIN IMMEDIATE")
+	var err error
+	if b := w.db.broken.Load(); b != nil {
+		err = *b
+	} else {
+		err = w.exec("BEGIN IMMEDIATE")
+	}
 	if err == nil {
 		for i, p := range group {
 			if p.err = w.one(tx, p); !errors.Is(p.err, errBroken) {
@@ -250,11 +255,24 @@ func (w *writer) commit(tx *Tx, group []*pending) {
 	if err != nil {
 		w.db.log.Error("commit", "component", "sqlkit", "err", err)
 	}
+	w.check(err, group)
 	for _, p := range group {
 		if p.err == nil {
 			p.err = err
 		}
 		p.result <- p.err
+	}
+}
+
+// check stops all writing after an error that leaves it open what is on the disk.
+func (w *writer) check(err error, group []*pending) {
+	for _, p := range group {
+		if fatal(p.err) {
+			err = p.err
+		}
+	}
+	if fatal(err) && w.db.broken.CompareAndSwap(nil, &err) && w.db.onBroken != nil {
+		w.db.onBroken(err)
 	}
 }
 

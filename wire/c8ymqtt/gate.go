@@ -36,6 +36,8 @@ type Deps struct {
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Version       string
+	// Room is asked before a command that stores something; its error refuses the command. Measurements are refused by their store. nil: always room.
+	Room func() error
 	// After runs f on a goroutine of its own when d has passed, unless stop is called before; nil: time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
 }
@@ -59,6 +61,9 @@ type owned struct {
 
 // New returns the policy for the broker.
 func New(d Deps) *Gate {
+	if d.Room == nil {
+		d.Room = func() error { return nil }
+	}
 	if d.After == nil {
 		d.After = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}

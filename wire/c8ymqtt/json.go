@@ -166,6 +166,11 @@ func externalSource(d iot.Doc) (x iot.ExternalID, given bool, err error) {
 }
 
 func (h *handler) jsonOne(a *arrival, mode iot.ProcessingMode, path, id string, d iot.Doc) error {
+	if !strings.HasSuffix(path, "/delete") {
+		if err := h.g.Room(); err != nil {
+			return err
+		}
+	}
 	switch path {
 	case "event/events/create", "event/events/createBulk":
 		return each(d, strings.HasSuffix(path, "Bulk"), "events", func(d iot.Doc) error { return once(h.jsonEvent(a, mode, d)) })

@@ -98,6 +98,11 @@ func (h *handler) refused(err error) {
 
 // execute runs one command and says why it had no effect.
 func (h *handler) execute(a *arrival, mode iot.ProcessingMode, child string, line smartrest.Line) error {
+	if stores(line.Message) {
+		if err := h.g.Room(); err != nil {
+			return err
+		}
+	}
 	if create, ok := line.Message.(smartrest.CreateDevice); ok && child == "" {
 		return h.createDevice(create)
 	}
@@ -132,6 +137,15 @@ func (h *handler) execute(a *arrival, mode iot.ProcessingMode, child string, lin
 		return h.executeData(a, mode, t, line.Message)
 	}
 	return nil
+}
+
+// stores tells whether a command stores anything, or only asks.
+func stores(m smartrest.Message) bool {
+	switch m.(type) {
+	case smartrest.ListChildren, smartrest.GetID, smartrest.Heartbeat, smartrest.GetPlatformVersion, smartrest.GetCapabilities, smartrest.PendingOperations:
+		return false
+	}
+	return true
 }
 
 func (h *handler) reply(line string) { h.conn.Deliver("s/ds", []byte(line), 2, nil) }

@@ -86,7 +86,7 @@ func (h *handler) self() (iot.ID, error) {
 	}
 	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, h.serial)
 	if fault.Is(err, fault.NotFound) {
-		id, _, err = h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: smartrest.CreateDevice{}.Object(h.serial)})
+		id, err = h.ensure(connectivity.Contact{Serial: h.serial, Object: smartrest.CreateDevice{}.Object(h.serial)})
 	}
 	if err != nil {
 		return 0, err
@@ -97,6 +97,15 @@ func (h *handler) self() (iot.ID, error) {
 	return id, h.attach(id)
 }
 
+// ensure creates what is not known yet, if there is room for it.
+func (h *handler) ensure(c connectivity.Contact) (iot.ID, error) {
+	if err := h.g.Room(); err != nil {
+		return 0, err
+	}
+	id, _, err := h.g.Connectivity.Ensure(h.ctx, h.p, c)
+	return id, err
+}
+
 // target resolves whom a publish is about; c8y: an unknown child is created below the connected device.
 func (h *handler) target(child string) (target, error) {
 	self, err := h.self()
@@ -105,8 +114,7 @@ func (h *handler) target(child string) (target, error) {
 	}
 	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, child)
 	if fault.Is(err, fault.NotFound) {
-		contact := connectivity.Contact{Serial: child, Object: smartrest.AutoChild(child).Object(), Place: registry.Place{Parent: self, Kind: iot.ChildDevice}}
-		id, _, err = h.g.Connectivity.Ensure(h.ctx, h.p, contact)
+		id, err = h.ensure(connectivity.Contact{Serial: child, Object: smartrest.AutoChild(child).Object(), Place: registry.Place{Parent: self, Kind: iot.ChildDevice}})
 	}
 	if err == nil {
 		err = h.belongs(self, id, child)

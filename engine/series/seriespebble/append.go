@@ -54,7 +54,7 @@ func (s *Store) Begin(ctx context.Context, entries []series.Entry) (durable func
 
 // begin returns the batch that waits for the disk, nil if there is nothing to wait for.
 func (s *Store) begin(ctx context.Context, entries []series.Entry) (*pebble.Batch, error) {
-	if err := cmp.Or(ctx.Err(), series.Check(entries)); err != nil || len(entries) == 0 {
+	if err := cmp.Or(ctx.Err(), s.opts.Room(), series.Check(entries)); err != nil || len(entries) == 0 {
 		return nil, err
 	}
 	b := s.db.NewBatch()

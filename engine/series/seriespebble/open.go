@@ -24,6 +24,9 @@ type Options struct {
 	Registerer prometheus.Registerer // nil: metrics are not exported
 	FS         vfs.FS                // nil: the file system of the machine
 	Clock      clock.Clock           // nil: the clock of the machine
+	Room       func() error          // asked before new measurements are taken in; its error refuses them. nil: there is always room
+	Fatal      func(msg string)      // called when nothing can be promised any more; must not return. nil: panic
+	readOnly   bool                  // for Verify
 	CacheBytes int64                 // of blocks, besides at most 48 MiB of new rows; zero: 64 MiB
 	// SealAfter is the age at which rows are sealed into chunks; zero: 10 minutes. It should exceed the usual delay of devices,
 	// because rows that come later than the chunk of their time have that chunk written anew.
@@ -107,6 +110,9 @@ func (o Options) withDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
+	if o.Room == nil {
+		o.Room = func() error { return nil }
+	}
 	if o.Clock == nil {
 		o.Clock = clock.System{}
 	}
@@ -125,12 +131,16 @@ func (o Options) withDefaults() Options {
 func (s *Store) engineOptions() *pebble.Options {
 	o := &pebble.Options{
 		FS:                    s.opts.FS,
+		ReadOnly:              s.opts.readOnly,
 		Cache:                 s.cache,
 		MemTableSize:          memTableBytes,
 		L0CompactionThreshold: 2,
 		L0StopWritesThreshold: 1000, // slow down ingest by compaction debt only when it is extreme: a stop stalls every device at once
 		FormatMajorVersion:    pebble.FormatNewest,
-		Logger:                engineLog{s.log},
+		Logger:                engineLog{s.log, s.opts.Fatal},
+		// Damage is told to whoever reads it. The engine would end the process when it meets it in the background, so that a damaged block
+		// of one device would take everything away.
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { s.log.Error("stored measurements are damaged", "err", i.String()) }},
 	}
 	// Chunks hardly compress further, and a stronger method would be paid for in every read: measured 15 us a block with zstd.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
@@ -244,8 +254,21 @@ func (s *Store) Compact(ctx context.Context) error {
 	return s.finish("series.Compact", "", err)
 }
 
+// Checkpoint writes a copy of the store as of a moment during the call into a folder that does not exist yet: everything that Append
+// acknowledged before the call is in it. On the same file system it takes next to no time and space: tables are linked.
+func (s *Store) Checkpoint(dir string) error {
+	if err := s.enter(); err != nil {
+		return wrap("series.Checkpoint", "", err)
+	}
+	defer s.leave()
+	return s.finish("series.Checkpoint", "", s.db.Checkpoint(dir, pebble.WithFlushedWAL()))
+}
+
 // engineLog passes the engine's messages on.
-type engineLog struct{ log *slog.Logger }
+type engineLog struct {
+	log   *slog.Logger
+	fatal func(msg string)
+}
 
 // Infof implements pebble.Logger.
 func (l engineLog) Infof(format string, args ...any) {
@@ -263,5 +286,9 @@ func (l engineLog) Errorf(format string, args ...any) {
 // when the log cannot be written; it must not return, and going on would lose data.
 func (l engineLog) Fatalf(format string, args ...any) {
 	l.Errorf(format, args...)
-	panic("series store cannot go on: " + fmt.Sprintf(format, args...))
+	msg := "series store cannot go on: " + fmt.Sprintf(format, args...)
+	if l.fatal != nil {
+		l.fatal(msg)
+	}
+	panic(msg)
 }

@@ -121,6 +121,11 @@ func (l *Log) load() error {
 	return errors.Join(it.Error(), it.Close())
 }
 
+// Checkpoint writes a copy of what was acknowledged before the call into a folder that does not exist yet.
+func (l *Log) Checkpoint(dir string) error {
+	return l.db.Checkpoint(dir, pebble.WithFlushedWAL())
+}
+
 // Close stores what was appended and closes the files.
 func (l *Log) Close() (err error) {
 	l.once.Do(func() {
