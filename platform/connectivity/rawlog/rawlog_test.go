@@ -196,6 +196,7 @@ func TestWhatWasAnsweredSurvivesAPowerCut(t *testing.T) {
 	var clones []*vfs.MemFS
 	var known []map[string]bool
 	var wg sync.WaitGroup
+	first := make(chan struct{}, 400)
 	for i := range 400 {
 		p := fmt.Sprint("p", i)
 		wg.Add(1)
@@ -204,8 +205,10 @@ func TestWhatWasAnsweredSurvivesAPowerCut(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			answered[p] = err == nil
+			first <- struct{}{}
 		})
 		if i%40 == 39 {
+			<-first // so that every cut comes after some answers, and in the midst of others
 			mu.Lock()
 			now := map[string]bool{}
 			for p := range answered {
