@@ -46,9 +46,9 @@ race: prerequisites build ## run the Go tests under the race detector
 soak: prerequisites build ## run the fault tests in their long form
 	ISOBAR_SOAK=$${ISOBAR_SOAK:-500} ISOBAR_SOAK_POWER=$${ISOBAR_SOAK_POWER:-300} ISOBAR_SOAK_FSYNC=$${ISOBAR_SOAK_FSYNC:-200} ISOBAR_SOAK_SLOW=$${ISOBAR_SOAK_SLOW:-2000} \
 	ISOBAR_SOAK_QOS2=$${ISOBAR_SOAK_QOS2:-300} ISOBAR_SOAK_DAMAGE=$${ISOBAR_SOAK_DAMAGE:-5000} ISOBAR_SOAK_CLONES=$${ISOBAR_SOAK_CLONES:-10000} \
-	ISOBAR_SOAK_MESSAGES=$${ISOBAR_SOAK_MESSAGES:-1000000} ISOBAR_SOAK_DEVICES=$${ISOBAR_SOAK_DEVICES:-10000} \
-	tools/postgres.sh go test -v -count=1 -timeout 24h -run 'KillUnderLoad|PowerCut|FailedSync|SlowSync|ReadOnlyDisk|DiskFull|ExactlyOnce|Damage|Backup|RestartIsQuick' \
-	./compat ./app ./engine/series/seriespebble ./engine/mqtt/session/sessionpebble
+	ISOBAR_SOAK_MESSAGES=$${ISOBAR_SOAK_MESSAGES:-1000000} ISOBAR_SOAK_DEVICES=$${ISOBAR_SOAK_DEVICES:-10000} ISOBAR_SOAK_OVERLOAD=$${ISOBAR_SOAK_OVERLOAD:-600} ISOBAR_STORM=$${ISOBAR_STORM:-10000000} \
+	tools/postgres.sh go test -v -count=1 -timeout 24h -run 'KillUnderLoad|PowerCut|FailedSync|SlowSync|ReadOnlyDisk|DiskFull|ExactlyOnce|Damage|Backup|RestartIsQuick|AlarmsPass|Storm' \
+	./compat ./app ./engine/series/seriespebble ./engine/mqtt ./engine/mqtt/session/sessionpebble
 
 lint: ui/node_modules/.installed ## check format and common mistakes
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt is needed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -43,8 +43,8 @@ type trial struct {
 }
 
 var trials = []trial{
-	{"qos1w1", "MQTT QoS 1, a device waits for each acknowledgement", []string{"isobar", "diy", "mosquitto", "isobar-raw"}, flood(1)},
-	{"qos1w32", "MQTT QoS 1, 32 unacknowledged messages for each connection: gateways", []string{"isobar", "diy", "isobar-raw"}, flood(32)},
+	{"qos1w1", "MQTT QoS 1, a device waits for each acknowledgement", []string{"isobar", "diy", "mosquitto", "isobar-off", "isobar-raw"}, flood(1)},
+	{"qos1w32", "MQTT QoS 1, 32 unacknowledged messages for each connection: gateways", []string{"isobar", "diy", "isobar-off", "isobar-raw"}, flood(32)},
 	{"paced", "MQTT QoS 1 at the rate given with -rate", []string{"isobar", "diy"}, func(ctx context.Context, o *options, s *system) (figures, error) {
 		return measure(ctx, o, s, o.rate, 32, 1)
 	}},

@@ -39,6 +39,20 @@ func startIsobar(o *options, bin, dir string, delay time.Duration) (*system, err
 	return s, nil
 }
 
+// startTransient starts the platform for messages that are to be processed but not stored.
+func startTransient(o *options, dir string) (*system, error) {
+	s, err := startIsobar(o, o.bin, dir, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.stored = nil
+	s.message = func(conn, n int) (topic, payload string) {
+		_, payload = loadgen.SmartREST(conn, n)
+		return "t/us", payload
+	}
+	return s, nil
+}
+
 // probeIsobar publishes values that grow, and asks for the newest one of the device.
 func (s *system) probeIsobar() {
 	source := "0"

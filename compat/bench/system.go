@@ -67,6 +67,7 @@ var makers = map[string]func(o *options, dir string) (*system, error){
 	"against-2ms": func(o *options, dir string) (*system, error) {
 		return startIsobar(o, o.against, dir, 2*time.Millisecond)
 	},
+	"isobar-off": startTransient,
 	"isobar-raw": func(o *options, dir string) (*system, error) { return startFloor(o) },
 	"mosquitto":  func(o *options, dir string) (*system, error) { return startMosquitto(dir) },
 	"diy":        startDIY,
@@ -76,6 +77,7 @@ var makers = map[string]func(o *options, dir string) (*system, error){
 var systemNames = []struct{ name, what string }{
 	{"isobar", "the binary given with -bin: everything on, acknowledged when it is on disk"},
 	{"isobar-2ms", "the same with 2 ms added to every fsync, through strace"},
+	{"isobar-off", "the binary given with -bin with storage switched off: the same messages in transient mode, which takes all of the way but the store"},
 	{"isobar-raw", "our broker with a policy that acknowledges at once and stores nothing"},
 	{"mosquitto", "Mosquitto alone, tuned, acknowledging from memory"},
 	{"diy", "Mosquitto, a forwarder and InfluxDB, tuned: the do-it-yourself stack"},

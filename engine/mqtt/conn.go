@@ -169,6 +169,7 @@ func (c *conn) serve(ctx context.Context) {
 		return
 	}
 	c.srv.met.accepted.Inc()
+	c.out.raw = rawOf(c.nc)
 	go c.writeLoop()
 	if !c.srv.guard("read loop", c.readLoop) {
 		c.kill(ByFault, packet.UnspecifiedError, nil)

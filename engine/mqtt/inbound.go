@@ -159,7 +159,7 @@ func (c *conn) acknowledge(ready []*inbound) {
 		case code.Failed() && c.version != packet.V5:
 			c.kill(ByPolicy, code, nil)
 		case p.qos == 1:
-			c.ack(packet.PUBACK, p.pid, code.Ack())
+			c.queueAck(packet.PUBACK, p.pid, code.Ack())
 		default:
 			c.pubrec(p.pid, code.Ack())
 		}
@@ -167,6 +167,7 @@ func (c *conn) acknowledge(ready []*inbound) {
 			c.srv.met.acknowledged.Inc()
 		}
 	}
+	c.flush()
 }
 
 func (c *conn) pubrec(pid uint16, code Reason) {
@@ -175,7 +176,7 @@ func (c *conn) pubrec(pid uint16, code Reason) {
 		c.sess.noteReceived(pid)
 		c.sess.mu.Unlock()
 	}
-	c.ack(packet.PUBREC, pid, code)
+	c.queueAck(packet.PUBREC, pid, code)
 }
 
 // waitRoom blocks the reader while too much is in progress. It returns false if a v5 client broke its receive maximum.

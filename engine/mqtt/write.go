@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
@@ -27,7 +28,9 @@ type outflow struct {
 	wake chan struct{} // One token: there may be work.
 	done chan struct{} // Closed when the writer has ended.
 
-	until time.Time // Write deadline. Writing goroutine only.
+	writing sync.Mutex      // Held by who writes: the writing goroutine, or flush.
+	raw     syscall.RawConn // For flush; nil where bytes must not bypass the connection, as with TLS.
+	until   time.Time       // Write deadline. Writing goroutine only.
 
 	mu    sync.Mutex // Guards the fields below.
 	room  sync.Cond
@@ -56,12 +59,40 @@ func (c *conn) control(p packet.Packet) {
 
 // ack queues an acknowledgement.
 func (c *conn) ack(t packet.Type, id uint16, code Reason) {
+	c.queueAck(t, id, code)
+	c.signal()
+}
+
+// queueAck is ack for who signals or flushes afterwards.
+func (c *conn) queueAck(t packet.Type, id uint16, code Reason) {
 	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
 	if !c.out.final {
 		c.out.ctrl = packet.AppendAck(c.out.ctrl, c.version, t, id, code)
 	}
+}
+
+// flush writes the queued answers on the goroutine that queued them, if the writer rests and the socket takes them at once: waking the
+// writer for four bytes costs as much as writing them. What does not go is left to the writer. It never blocks.
+func (c *conn) flush() {
+	if c.out.raw == nil || !c.out.writing.TryLock() {
+		c.signal()
+		return
+	}
+	c.out.mu.Lock()
+	n := 0
+	if !c.out.final && len(c.out.ctrl) > 0 {
+		n = tryWrite(c.out.raw, c.out.ctrl)
+		c.srv.met.sentB.Add(float64(n))
+		c.out.ctrl = c.out.ctrl[:copy(c.out.ctrl, c.out.ctrl[n:])]
+		c.out.room.Broadcast()
+	}
+	left := len(c.out.ctrl) > 0
 	c.out.mu.Unlock()
-	c.signal()
+	c.out.writing.Unlock()
+	if left {
+		c.signal()
+	}
 }
 
 // waitRoom blocks the reader while the client does not take its answers. False when the connection ends.
@@ -149,13 +180,16 @@ func (c *conn) writeLoop() {
 func (c *conn) writeAll() {
 	for {
 		b := c.srv.batches.Get().(*batch)
+		c.out.writing.Lock()
 		final, err := c.gather(b)
 		idle := len(b.buf) == 0 && !b.worked
 		if err != nil {
+			c.out.writing.Unlock()
 			c.kill(ByFault, packet.ImplementationError, err)
 			return
 		}
 		err = c.write(b)
+		c.out.writing.Unlock()
 		b.reset()
 		if cap(b.buf) <= 4*writeBytes {
 			c.srv.batches.Put(b)
