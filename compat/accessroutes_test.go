@@ -242,6 +242,15 @@ func dataRules() []rule {
 		}
 		return open // refused, or without what is not covered
 	})
+	// Our own: newest values; of what is covered in part only the covered ones, or nothing.
+	latest := m + "/latest?source={dev}"
+	add("GET "+m+"/latest", latest+"&series=isb_Custom.v", "", at(oracle.Read, oracle.Measurement, "dev", custom))
+	add("GET "+m+"/latest", latest, "", func(w *oracle.World, u oracle.User, x map[string]string) verdict {
+		if v := at(oracle.Read, oracle.Measurement, "dev")(w, u, x); v == allow || len(w.Covered(u, oracle.Read, oracle.Measurement, x["dev"])) == 0 {
+			return v
+		}
+		return open
+	})
 	// Our own: how complete the data of a device is, for who may read its measurements.
 	add("GET /isobar/ledgers/{id}", "/isobar/ledgers/{dev}", "", at(oracle.Read, oracle.Measurement, "dev"))
 	add("GET /isobar/ledgers", "", "", or2(holds("ROLE_MEASUREMENT_READ")))

@@ -277,7 +277,7 @@ func TestPasswordsAreShownOnceAndThereIsNoDefault(t *testing.T) {
 	}
 	// Nothing in the data folder holds a password as it is.
 	err := filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		content, err := os.ReadFile(path)
