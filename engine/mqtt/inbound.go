@@ -77,8 +77,9 @@ func (c *conn) advance() {
 			c.settle(p)
 			in.mu.Lock()
 		} else if ready := in.takeReady(); len(ready) > 0 {
+			last := len(in.list) == 0
 			in.mu.Unlock()
-			c.acknowledge(ready)
+			c.acknowledge(ready, last)
 			in.mu.Lock()
 			in.room.Broadcast()
 		} else {
@@ -148,8 +149,8 @@ func (c *conn) settled(p *inbound, err error) {
 	c.advance()
 }
 
-// acknowledge answers messages in order.
-func (c *conn) acknowledge(ready []*inbound) {
+// acknowledge answers messages in order. While others are in progress, the writer collects the answers for one write.
+func (c *conn) acknowledge(ready []*inbound, last bool) {
 	for _, p := range ready {
 		code := p.verdict.Reason
 		switch {
@@ -167,7 +168,11 @@ func (c *conn) acknowledge(ready []*inbound) {
 			c.srv.met.acknowledged.Inc()
 		}
 	}
-	c.flush()
+	if last {
+		c.flush()
+	} else {
+		c.signal()
+	}
 }
 
 func (c *conn) pubrec(pid uint16, code Reason) {
