@@ -45,6 +45,10 @@ func (c *conn) handshake(ctx context.Context) bool {
 	}
 	s, resumed, err := c.realm.attach(ctx, c)
 	c.sess = s
+	if errors.Is(err, errForeign) {
+		c.refuse(&Refusal{Reason: packet.ClientIDNotValid, Text: "the client id belongs to the session of another user"})
+		return false
+	}
 	if err != nil {
 		c.srv.cfg.Log.Warn("session not available", "tenant", c.realm.name, "device", c.id, "err", err)
 		c.refuse(&Refusal{Reason: packet.ServerUnavailable})
@@ -175,7 +179,7 @@ func (c *conn) admission(ctx context.Context, p *packet.Connect, assigned bool) 
 	if err != nil {
 		return err
 	}
-	c.handler = h
+	c.handler, c.owner = h, h.Owner()
 	c.realm, err = c.srv.realm(ctx, h.Realm())
 	return err
 }
