@@ -39,6 +39,9 @@ func (c *conn) handshake(ctx context.Context) bool {
 			return c.admission(ctx, p, assigned)
 		}()
 	}
+	if err == nil && !c.fits(c.connack(p, assigned, true)) {
+		err = &Refusal{Reason: packet.PacketTooLarge}
+	}
 	if err != nil {
 		c.refuse(err)
 		return false
@@ -200,13 +203,23 @@ func (c *conn) refuse(err error) {
 		c.srv.cfg.Log.Error("connect", "err", err)
 		r = &Refusal{Reason: packet.ServerUnavailable}
 	}
-	p := packet.Connack{Code: r.Reason}
+	p := &packet.Connack{Code: r.Reason}
 	if r.Text != "" {
 		p.Props.ReasonString = r.Text
 		p.Props.Mark(packet.PropReasonString)
 	}
+	if !c.fits(p) { // without words, or not at all
+		if p.Props = (packet.Properties{}); !c.fits(p) {
+			return
+		}
+	}
 	c.nc.SetWriteDeadline(time.Now().Add(flushTime)) //nolint:errcheck // The write fails on its own.
 	c.nc.Write(p.AppendTo(nil, c.version))           //nolint:errcheck // The connection ends anyway.
+}
+
+// fits tells whether the client takes a packet of that size (MQTT-3.1.2-24).
+func (c *conn) fits(p packet.Packet) bool {
+	return c.clientMax == 0 || len(p.AppendTo(nil, c.version)) <= int(c.clientMax)
 }
 
 func (c *conn) connack(p *packet.Connect, assigned, resumed bool) packet.Packet {
