@@ -260,9 +260,11 @@ func (f *benchFlags) platform(ctx context.Context, dir string, r *benchReport) e
 	}
 	defer s.Stop()
 	r.Memory.BaseBytes = s.Resident()
-	if r.Memory.ConnectionBytes, err = s.Idle(f.idle); err != nil { // first: the memory of a load would hide that of connections
+	waiting, err := s.Idle(f.idle, 0) // first: the memory of a load would hide that of connections
+	if err != nil {
 		return err
 	}
+	r.Memory.ConnectionBytes = waiting.Memory
 	return errors.Join(f.publish(ctx, s, 1, &r.Devices), f.publish(ctx, s, 32, &r.Gateways), f.post(ctx, s, 1, &r.Single), f.post(ctx, s, 100, &r.Bulk))
 }
 

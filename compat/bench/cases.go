@@ -30,10 +30,14 @@ const (
 	fLate    = "not sent in time"
 	fCores   = "generator cores"
 	fRestart = "start after kill ms"
+	fIdleCPU = "idle cores"
+	fRefused = "refused"
+	fMedian  = "served p50 s"
+	fLast    = "all served s"
 )
 
 // figureOrder is the order of columns.
-var figureOrder = []string{fAcked, fStored, fCPU, fP50, fP99, fVisP50, fVisP99, fMemory, fStart, fRestart, fLost, fLate, fCores}
+var figureOrder = []string{fAcked, fStored, fCPU, fP50, fP99, fVisP50, fVisP99, fMemory, fIdleCPU, fRefused, fMedian, fLast, fStart, fRestart, fLost, fLate, fCores}
 
 // trial is a case: what is done with which systems.
 type trial struct {
@@ -59,6 +63,7 @@ var trials = []trial{
 	{"http1", "HTTP, 32 connections, each POST one measurement", []string{"isobar"}, post(1)},
 	{"http100", "HTTP, 32 connections, each POST 100 measurements; rates are of measurements", []string{"isobar"}, post(100)},
 	{"idle", "connections with one QoS 1 subscription that do nothing", []string{"isobar", "isobar-raw", "mosquitto"}, idle},
+	{"herd", "a server restarts and all its devices connect at the same moment, each with its own password, subscribe and send an event", []string{"isobar"}, herd},
 	{"start", "from exec to ready: an empty folder, and after kill -9", []string{"isobar"}, startTime},
 }
 
@@ -280,22 +285,63 @@ func post(n int) func(context.Context, *options, *system) (figures, error) {
 	}
 }
 
-// idle measures the resident memory of connections that wait.
+// idle measures the resident memory of connections that wait, and the processor time that they take.
 func idle(_ context.Context, o *options, s *system) (figures, error) {
-	each, err := loadgen.Idle(s.procs[0], s.mqtt, s.login, o.idle)
-	return figures{fMemory: each / 1024}, err
+	if err := loadgen.RaiseFiles(o.idle + spareFiles); err != nil {
+		return nil, err
+	}
+	w, err := loadgen.Idle(s.procs[0], s.mqtt, s.login, o.idle, o.watch)
+	return figures{fMemory: w.Memory / 1024, fIdleCPU: w.CPU}, err
+}
+
+// spareFiles is how many files a process has open besides its connections, with much to spare.
+const spareFiles = 500
+
+// herd registers devices, restarts the server and lets all of them come back at once, as a fleet does after an outage.
+func herd(ctx context.Context, o *options, s *system) (figures, error) {
+	if err := loadgen.RaiseFiles(o.devices + spareFiles); err != nil {
+		return nil, err
+	}
+	logins, err := s.server.Register(ctx, o.devices)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	if err := s.restart(o); err != nil {
+		return nil, err
+	}
+	before := s.server.Resident()
+	profiled := o.record(s)
+	cpu := s.cpu()
+	r := loadgen.ComeBack(s.mqtt, logins, o.within)
+	used := s.cpu() - cpu
+	profiled()
+	defer r.Close()
+	if r.Refused > 0 {
+		fmt.Fprintf(os.Stderr, "herd: %d of %d devices were refused, the first: %v\n", r.Refused, o.devices, r.First)
+	}
+	n := float64(o.devices)
+	return figures{fRefused: float64(r.Refused), fMedian: r.Served.Quantile(0.5).Seconds(), fLast: r.Last.Seconds(),
+		fMemory: float64(s.server.Resident()-before) / 1024 / n, fCPU: float64(used.Microseconds()) / n}, nil
+}
+
+// restart kills the platform and starts it again on the same folder.
+func (s *system) restart(o *options) error {
+	s.server.Stop()
+	again, err := loadgen.StartServer(loadgen.ServerOptions{Bin: s.server.Cmd.Path, Data: s.data, Args: strings.Fields(o.serverArgs), Login: &s.server.Login})
+	if err != nil {
+		return err
+	}
+	s.server, s.procs[0], s.mqtt, s.query = again, again.Process, again.MQTT, again.HTTP
+	return nil
 }
 
 // startTime is the time that the start took, and that of a second one after a kill.
 func startTime(_ context.Context, o *options, s *system) (figures, error) {
 	f := figures{fStart: millis(s.server.Ready)}
-	s.server.Stop()
-	again, err := loadgen.StartServer(loadgen.ServerOptions{Bin: s.server.Cmd.Path, Data: s.data, Args: strings.Fields(o.serverArgs)})
-	if err != nil {
+	if err := s.restart(o); err != nil {
 		return nil, err
 	}
-	s.procs[0] = again.Process
-	f[fRestart] = millis(again.Ready)
+	f[fRestart] = millis(s.server.Ready)
 	return f, nil
 }
 

@@ -98,6 +98,7 @@ func (openGate) Connect(context.Context, *mqtt.ConnectRequest) (mqtt.Handler, er
 
 type ackAtOnce struct{}
 
+func (ackAtOnce) Owner() string                                    { return "" }
 func (ackAtOnce) User() string                                     { return "" }
 func (ackAtOnce) MayReceive(string) bool                           { return true }
 func (ackAtOnce) Realm() string                                    { return "floor" }

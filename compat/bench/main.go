@@ -32,6 +32,9 @@ type options struct {
 	load, warm     time.Duration
 	conns          int
 	idle, probes   int
+	watch          time.Duration
+	devices        int
+	within         time.Duration
 	rate           float64
 	void           float64
 	profile, json  string
@@ -55,7 +58,10 @@ func main() {
 	flag.DurationVar(&o.load, "load", 5*time.Second, "time of each load")
 	flag.DurationVar(&o.warm, "warm", 500*time.Millisecond, "time of load before that, which does not count")
 	flag.IntVar(&o.conns, "conns", 100, "connections that publish")
-	flag.IntVar(&o.idle, "idle", 2000, "idle connections")
+	flag.IntVar(&o.idle, "idle", 10000, "idle connections")
+	flag.DurationVar(&o.watch, "watch", 10*time.Second, "how long idle connections are watched for their processor time")
+	flag.IntVar(&o.devices, "devices", 10000, "devices of the case herd")
+	flag.DurationVar(&o.within, "within", 90*time.Second, "a device of the case herd that is not served within this time is refused")
 	flag.IntVar(&o.probes, "probes", 300, "probes from publish to queryable")
 	flag.Float64Var(&o.rate, "rate", 40000, "messages per second of the case paced")
 	flag.Float64Var(&o.void, "void", 0.9, "a round in which the generator needs more cores is void")

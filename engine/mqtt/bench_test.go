@@ -22,6 +22,7 @@ func (plain) Realm() string                                                     
 func (p plain) Publish(_ *mqtt.Message, done func(mqtt.Verdict))                    { done(p.verdict) }
 func (plain) Subscribe(_ string, q byte) mqtt.Reason                                { return mqtt.Reason(q) }
 func (plain) Subscribed(string, byte)                                               {}
+func (plain) Owner() string                                                         { return "" }
 func (plain) User() string                                                          { return "" }
 func (plain) MayReceive(string) bool                                                { return true }
 func (plain) Unsubscribed(string)                                                   {}

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -36,6 +37,10 @@ type Config struct {
 	// Will publishes a will whose connection was of an earlier run of the server: user is what Handler.User said then. done is called once, as by
 	// Handler.Publish. Without it such wills are dropped and counted, and those that wait at Shutdown are published early.
 	Will func(realm, clientID, user string, m *Message, done func(Verdict))
+
+	// Orphaned tells that nobody who owns what Handler.Owner named can connect any more. Such a session is deleted when another owner comes with its
+	// client id. Nil: the session keeps its client id until it expires.
+	Orphaned func(ctx context.Context, realm, owner string) bool
 
 	MaxKeepAlive   time.Duration // The longest a client may be silent; v5 clients that want more, or no end, are told. 3.x cannot be told: it gets what it wants. 10 min.
 	PacketTimeout  time.Duration // From the first bytes of a packet to its last; below the keep alive of the client. 60 s.

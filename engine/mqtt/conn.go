@@ -27,6 +27,7 @@ type conn struct {
 	will      *Message
 	willDelay uint32
 	handler   Handler
+	owner     string // Whose session it is.
 	realm     *realm
 	sess      *sess
 
@@ -194,7 +195,7 @@ func (c *conn) giveUp() {
 		for _, acked := range undelivered {
 			c.srv.guard("acked", func() { acked(false) })
 		}
-		c.realm.release(c.sess, nil)
+		c.realm.release(c.sess, c, nil)
 	}
 	close(c.gone)
 }
@@ -219,7 +220,7 @@ func (c *conn) teardown() {
 	}
 	c.srv.guard("closed", func() { c.handler.Closed(why) })
 	c.srv.met.closed.WithLabelValues(why.Cause.String()).Inc()
-	c.realm.release(c.sess, wait)
+	c.realm.release(c.sess, c, wait)
 	close(c.gone)
 }
 

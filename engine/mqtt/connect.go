@@ -39,12 +39,19 @@ func (c *conn) handshake(ctx context.Context) bool {
 			return c.admission(ctx, p, assigned)
 		}()
 	}
+	if err == nil && !c.fits(c.connack(p, assigned, true)) {
+		err = &Refusal{Reason: packet.PacketTooLarge}
+	}
 	if err != nil {
 		c.refuse(err)
 		return false
 	}
 	s, resumed, err := c.realm.attach(ctx, c)
 	c.sess = s
+	if errors.Is(err, errForeign) {
+		c.refuse(&Refusal{Reason: packet.ClientIDNotValid, Text: "the client id belongs to the session of another user"})
+		return false
+	}
 	if err != nil {
 		c.srv.cfg.Log.Warn("session not available", "tenant", c.realm.name, "device", c.id, "err", err)
 		c.refuse(&Refusal{Reason: packet.ServerUnavailable})
@@ -175,7 +182,7 @@ func (c *conn) admission(ctx context.Context, p *packet.Connect, assigned bool) 
 	if err != nil {
 		return err
 	}
-	c.handler = h
+	c.handler, c.owner = h, h.Owner()
 	c.realm, err = c.srv.realm(ctx, h.Realm())
 	return err
 }
@@ -196,13 +203,23 @@ func (c *conn) refuse(err error) {
 		c.srv.cfg.Log.Error("connect", "err", err)
 		r = &Refusal{Reason: packet.ServerUnavailable}
 	}
-	p := packet.Connack{Code: r.Reason}
+	p := &packet.Connack{Code: r.Reason}
 	if r.Text != "" {
 		p.Props.ReasonString = r.Text
 		p.Props.Mark(packet.PropReasonString)
 	}
+	if !c.fits(p) { // without words, or not at all
+		if p.Props = (packet.Properties{}); !c.fits(p) {
+			return
+		}
+	}
 	c.nc.SetWriteDeadline(time.Now().Add(flushTime)) //nolint:errcheck // The write fails on its own.
 	c.nc.Write(p.AppendTo(nil, c.version))           //nolint:errcheck // The connection ends anyway.
+}
+
+// fits tells whether the client takes a packet of that size (MQTT-3.1.2-24).
+func (c *conn) fits(p packet.Packet) bool {
+	return c.clientMax == 0 || len(p.AppendTo(nil, c.version)) <= int(c.clientMax)
 }
 
 func (c *conn) connack(p *packet.Connect, assigned, resumed bool) packet.Packet {

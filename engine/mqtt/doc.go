@@ -13,6 +13,17 @@
 // service (MQTT 5.0 section 4.6). Acknowledgements go out in the order of the PUBLISH packets, although done may be
 // called in any order. Unacknowledged messages are sent again, with DUP, in their first order.
 //
+// Owners. A session belongs to who made it, as Handler.Owner names it, for as long as it lives: also while its connection is there, and after a crash.
+// Another owner of the realm who comes with its client id, to resume it or to start anew, is refused (0x85, 2 in 3.x), since either would take or destroy
+// what the first one was promised. The client id is free again when the session ends, or once Config.Orphaned says that nobody can come for it.
+//
+// Crashes. What is acknowledged is durable. A will is stored with CONNECT, before CONNACK, also that of a session that is not stored otherwise, and
+// forgotten durably with the end of the connection. When the server comes back after it was killed, connections that were there count as broken at that
+// moment: their wills are published through Config.Will, with a delay after the delay (MQTT 5.0 section 3.1.2.5 allows that), and the time of their
+// sessions runs from there. A will that is published just when the server is killed may be published twice.
+//
+// Which test stands for which statement of the standards is in docs/reference/mqtt-conformance.md.
+//
 // Bounds, and what happens there. Each is counted in isobar_mqtt_dropped_messages_total or isobar_mqtt_refused_connections_total:
 //
 //	inbound publishes in progress   per connection; the reader stops reading, TCP slows the sender down. Never dropped.

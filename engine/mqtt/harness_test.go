@@ -17,6 +17,7 @@ import (
 type policy struct {
 	connect   func(*mqtt.ConnectRequest) error
 	realm     func(*mqtt.ConnectRequest) string
+	owner     func(*mqtt.ConnectRequest) string
 	publish   func(h *handler, m *mqtt.Message, done func(mqtt.Verdict))
 	subscribe func(filter string, qos byte) mqtt.Reason
 	receive   func(h *handler, topic string) bool
@@ -65,6 +66,13 @@ func (p *policy) last(id string) *handler {
 }
 
 func (h *handler) Realm() string { return h.realm }
+
+func (h *handler) Owner() string {
+	if h.p.owner != nil {
+		return h.p.owner(&h.req)
+	}
+	return "owner"
+}
 
 func (h *handler) User() string { return "user of " + h.req.ClientID }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	mqtt "github.com/isobar-iot/isobar/engine/mqtt"
@@ -216,7 +217,9 @@ func TestMessagesOfOnePublisherStayInOrderForManySubscribers(t *testing.T) {
 		c.sub(1, "o/#", byte(i%3))
 		subs = append(subs, c)
 	}
-	go fill(s, "o/1", 400)
+	var filling sync.WaitGroup
+	defer filling.Wait() // it still reads acknowledgements when the last message has come
+	filling.Go(func() { fill(s, "o/1", 400) })
 	for _, c := range subs {
 		var last, n = -1, 0
 		for n < 400 {

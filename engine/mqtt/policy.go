@@ -59,7 +59,10 @@ func (r *Refusal) Error() string { return fmt.Sprintf("connection refused: %s (%
 type Handler interface {
 	// Realm is the name space of the connection. It is asked once.
 	Realm() string
-	// User names who is connected, in a form that Config.Will understands after a restart. It is asked at the end of a connection with a will that waits.
+	// Owner names whose session it is: only the same owner gets it again. It is asked once.
+	Owner() string
+	// User names who is connected, in a form that Config.Will understands after a restart. It is asked for connections with a will only: when they
+	// begin, and when they end and the will waits.
 	User() string
 	// Publish takes one inbound message. done must be called once, now or later, on any goroutine; further calls have no
 	// effect. Only then the client gets its acknowledgement, in the order of its PUBLISH packets. The will comes here

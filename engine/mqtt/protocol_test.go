@@ -365,7 +365,7 @@ func TestDeniedAtDelivery(t *testing.T) {
 // TestTheEndIsExplained: a v5 client learns why, in words if it takes them.
 func TestTheEndIsExplained(t *testing.T) {
 	s := start(t, &policy{}, nil)
-	for most, words := range map[uint32]bool{0: true, 10: false} {
+	for most, words := range map[uint32]bool{0: true, 20: false} {
 		a, _ := s.dial("a", packet.V5, true, func(c *packet.Connect) {
 			if c.Props.MaximumPacketSize = most; most > 0 {
 				c.Props.Mark(packet.PropMaximumPacketSize)

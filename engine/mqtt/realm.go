@@ -67,6 +67,7 @@ func (r *realm) restore(i session.Info) {
 		return
 	}
 	s := r.newSess(i.ClientID, true, i.Meta.Expiry)
+	s.record, s.user = true, i.Meta.User
 	s.count, s.bytes = i.QueueLen, i.QueueBytes
 	s.lastSeq, s.committed = i.LastSeq, i.LastSeq
 	for _, id := range i.Received {
@@ -78,17 +79,21 @@ func (r *realm) restore(i session.Info) {
 		r.tree.Add(sub.Filter, s, o)
 	}
 	r.sessions[i.ClientID] = s
-	since := i.Meta.DisconnectedAt
-	if since.IsZero() {
-		// It was connected when we crashed: its time runs from now.
-		since = time.Now()
+	if i.Meta.DisconnectedAt.IsZero() {
+		// It was connected when we crashed: its time runs from now, also if we crash again.
+		now := time.Now()
+		i.Meta.DisconnectedAt = now
+		if i.Meta.Will != nil {
+			i.Meta.WillAt = now.Add(time.Duration(i.Meta.WillDelay) * time.Second)
+		}
+		r.submit(&job{ops: []session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: i.Meta}}})
 	}
-	s.since = since
+	s.since = i.Meta.DisconnectedAt
 	if i.Meta.Will != nil && !r.stopped {
 		s.will = r.leftWill(s, i.Meta)
 		s.will.start()
 	}
-	r.startExpiry(s, since)
+	r.startExpiry(s, s.since)
 }
 
 func (r *realm) newSess(id string, stored bool, expiry uint32) *sess {
@@ -122,18 +127,29 @@ func (r *realm) startExpiry(s *sess, since time.Time) {
 	s.timer = t
 }
 
-var errTakeover = errors.New("the older connection does not end")
+var (
+	errTakeover = errors.New("the older connection does not end")
+	errForeign  = errors.New("the session is another owner's")
+)
 
-// attach gives c the session of its client id, after any older connection of it has ended.
+// attach gives c the session of its client id, after any older connection of it has ended. Other owners' sessions stay as they are.
 func (r *realm) attach(ctx context.Context, c *conn) (s *sess, resumed bool, err error) {
 	for {
 		r.mu.Lock()
 		s = r.sessions[c.id]
-		if s == nil || s.owner == nil {
+		mine := s == nil || s.user == c.owner || s.user == ""
+		if mine && (s == nil || s.owner == nil) {
 			break
 		}
-		old := s.owner
+		old, user := s.owner, s.user
 		r.mu.Unlock()
+		if !mine {
+			if old != nil || !r.orphaned(ctx, user) {
+				return nil, false, errForeign
+			}
+			r.bury(s)
+			continue
+		}
 		old.kill(ByTakeover, packet.SessionTakenOver, nil)
 		select {
 		case <-old.gone:
@@ -142,15 +158,16 @@ func (r *realm) attach(ctx context.Context, c *conn) (s *sess, resumed bool, err
 		}
 	}
 	var ended *delayedWill
-	if s != nil && (c.clean || s.dead) {
+	if s != nil && (c.clean || s.dead || s.getExpiry() == 0) {
 		ended = r.end(s)
 		s = nil
 	}
 	if resumed = s != nil; !resumed {
 		s = r.newSess(c.id, c.expiry > 0, c.expiry)
+		s.record = s.stored || c.will != nil && r.srv.cfg.Will != nil
 		r.sessions[c.id] = s
 	}
-	s.owner = c
+	s.owner, s.user = c, c.owner
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
@@ -162,14 +179,34 @@ func (r *realm) attach(ctx context.Context, c *conn) (s *sess, resumed bool, err
 	return s, resumed, r.record(s, c, resumed, waited)
 }
 
-// record makes the start of a persistent session durable before it is announced.
+func (r *realm) orphaned(ctx context.Context, user string) (yes bool) {
+	if f := r.srv.cfg.Orphaned; f != nil {
+		r.srv.guard("orphaned", func() { yes = f(ctx, r.name, user) })
+	}
+	return yes
+}
+
+// bury deletes a session whose owner has gone for good, unless a connection has it.
+func (r *realm) bury(s *sess) {
+	var w *delayedWill
+	r.mu.Lock()
+	if s.owner == nil && r.sessions[s.id] == s {
+		w = r.end(s)
+	}
+	r.mu.Unlock()
+	w.fireNow()
+}
+
+// record makes the start of a persistent session, and the will of any, durable before it is announced.
 func (r *realm) record(s *sess, c *conn, resumed, hadWill bool) error {
 	s.setExpiry(c.expiry)
-	if !s.stored {
+	if !s.record {
 		return nil
 	}
-	put := session.Op{Kind: session.PutSession, ClientID: s.id, Meta: session.Meta{Expiry: c.expiry}}
-	if resumed && hadWill { // A crash must not bring back the will of a client that came in time.
+	meta := session.Meta{Expiry: c.expiry, User: c.owner}
+	c.keptWill(&meta)
+	put := session.Op{Kind: session.PutSession, ClientID: s.id, Meta: meta}
+	if resumed && (hadWill || meta.Will != nil) { // A crash must not bring back the will of a client that came in time.
 		return r.submitWait([]session.Op{put}, true)
 	}
 	if resumed {
@@ -180,15 +217,20 @@ func (r *realm) record(s *sess, c *conn, resumed, hadWill bool) error {
 }
 
 // release gives the session back when its connection has ended. w is a will that waits, or nil.
-func (r *realm) release(s *sess, w *delayedWill) {
-	expiry := s.getExpiry()
+func (r *realm) release(s *sess, c *conn, w *delayedWill) {
+	expiry, kept := s.getExpiry(), c.will != nil && s.record // A will in the store: it was published, or must not be.
+	if kept && (!s.stored || expiry == 0) {
+		if err := r.submitWait([]session.Op{{Kind: session.DeleteSession, ClientID: s.id}}, true); err != nil {
+			r.srv.cfg.Log.Error("will not forgotten", "err", err)
+		}
+	}
 	if s.stored && expiry > 0 {
-		meta := session.Meta{Expiry: expiry, DisconnectedAt: time.Now()}
+		meta := session.Meta{Expiry: expiry, DisconnectedAt: time.Now(), User: c.owner}
 		if w != nil {
 			meta.Will, meta.WillAt, meta.WillUser = w.msg, w.at, w.user
 		}
 		// Waiting is a barrier: marks of what was sent are visible before the next connection reads the queue.
-		err := r.submitWait([]session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: meta}}, w != nil)
+		err := r.submitWait([]session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: meta}}, w != nil || kept)
 		if err != nil {
 			r.srv.cfg.Log.Error("session not recorded", "err", err)
 		}

@@ -19,9 +19,11 @@ type sess struct {
 	realm  *realm
 	id     string
 	stored bool
+	record bool // The store has a record: of a stored session, or of another one with a will.
 	online atomic.Bool
 
 	owner *conn        // Guarded by realm.mu: the connection that holds the session, also while it closes.
+	user  string       // Guarded by realm.mu: whose session it is, as the policy named it. Empty of an earlier version until somebody comes.
 	timer *time.Timer  // Guarded by realm.mu: end of the session.
 	will  *delayedWill // Guarded by realm.mu.
 	since time.Time    // Guarded by realm.mu: end of the last connection.

@@ -61,10 +61,19 @@ func (r *realm) stored(s *sess, w *delayedWill) *delayedWill {
 		defer r.mu.Unlock()
 		// A connection that came meanwhile has noted that itself, or does when it gets on.
 		if s.stored && s.owner == nil && r.sessions[s.id] == s {
-			r.submit(&job{ops: []session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: session.Meta{Expiry: s.getExpiry(), DisconnectedAt: s.since}}}})
+			r.submit(&job{ops: []session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: session.Meta{Expiry: s.getExpiry(), DisconnectedAt: s.since, User: s.user}}}})
 		}
 	}
 	return w
+}
+
+// keptWill notes the will of a connection that begins, for the case that the server ends without warning: the next run publishes it.
+func (c *conn) keptWill(m *session.Meta) {
+	if c.will == nil || c.srv.cfg.Will == nil {
+		return
+	}
+	c.srv.guard("user", func() { m.WillUser = c.handler.User() })
+	m.Will, m.WillDelay = c.will, min(c.willDelay, c.expiry)
 }
 
 // leftWill is a will that an earlier run of the server left.

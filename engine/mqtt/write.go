@@ -140,7 +140,7 @@ func (c *conn) farewell(why CloseReason) packet.Disconnect {
 		p.Props.ReasonString = bad.Text
 		p.Props.Mark(packet.PropReasonString)
 	}
-	if c.clientMax > 0 && len(p.AppendTo(nil, c.version)) > int(c.clientMax) {
+	if !c.fits(&p) {
 		p.Props.Reset()
 	}
 	return p

@@ -108,7 +108,11 @@ func (u *Users) Basic(ctx context.Context, l Login) (iot.Principal, error) {
 			return iot.Principal{}, err
 		}
 	}
-	p, err := u.principal(ctx, t, user)
+	groups, err := u.groupsAtLogin(ctx, t)
+	if err != nil {
+		return iot.Principal{}, err
+	}
+	p, err := u.principalOf(ctx, t, user, groups)
 	if err != nil {
 		return iot.Principal{}, err
 	}
@@ -307,6 +311,28 @@ func (u *Users) principal(ctx context.Context, t iot.TenantID, user User) (iot.P
 	if err != nil {
 		return iot.Principal{}, sqlkit.Fault("access.Login", err)
 	}
+	return u.principalOf(ctx, t, user, groups)
+}
+
+// groupsAtLogin returns the groups of a tenant as they were not more than a moment ago, under the same conditions as what remember keeps: who looks
+// again at the rights of a connection must not ask here. The result is shared and must not be changed.
+func (u *Users) groupsAtLogin(ctx context.Context, t iot.TenantID) ([]Group, error) {
+	if known, ok := u.groups.GetIfPresent(t); ok {
+		return known, nil
+	}
+	generation := u.generation.Load()
+	groups, err := u.d.Store.Groups(ctx, t)
+	if err != nil {
+		return nil, sqlkit.Fault("access.Login", err)
+	}
+	u.groups.Set(t, groups)
+	if u.generation.Load() != generation {
+		u.groups.Invalidate(t)
+	}
+	return groups, nil
+}
+
+func (u *Users) principalOf(ctx context.Context, t iot.TenantID, user User, groups []Group) (iot.Principal, error) {
 	grants, err := u.grants(ctx, t, user)
 	if err != nil {
 		return iot.Principal{}, sqlkit.Fault("access.Login", err)

@@ -83,9 +83,10 @@ type Users struct {
 	key   *rsa.PrivateKey
 	reset [32]byte // signs the tokens that reset passwords
 
-	verified   *otter.Cache[[32]byte, proof] // credentials that were right a moment ago
-	generation atomic.Uint64                 // counts what ends that
-	cacheKey   [32]byte                      // so that the cache holds no guessable hash of a password
+	verified   *otter.Cache[[32]byte, proof]       // credentials that were right a moment ago
+	groups     *otter.Cache[iot.TenantID, []Group] // of tenants whose users logged in a moment ago: a fleet that comes back needs them for each device
+	generation atomic.Uint64                       // counts what ends both
+	cacheKey   [32]byte                            // so that the cache holds no guessable hash of a password
 	guard      *guard
 	ghosts     *otter.Cache[string, *window] // failed logins of names that do not exist
 	gate       *gate
@@ -103,6 +104,7 @@ type Users struct {
 const (
 	verifiedSize = 20_000
 	verifiedTTL  = time.Minute
+	groupsSize   = 1000
 )
 
 // New makes the directory and fetches or makes the key that signs tokens.
@@ -111,6 +113,7 @@ func New(ctx context.Context, d Deps) (*Users, error) {
 		dummies: sync.OnceValue(func() [2]string { return [2]string{hashPassword(rand.Text()), hashSecret(rand.Text())} })}
 	_, _ = rand.Read(u.cacheKey[:]) // never fails, see crypto/rand
 	u.verified = otter.Must(&otter.Options[[32]byte, proof]{MaximumSize: verifiedSize, ExpiryCalculator: otter.ExpiryWriting[[32]byte, proof](verifiedTTL)})
+	u.groups = otter.Must(&otter.Options[iot.TenantID, []Group]{MaximumSize: groupsSize, ExpiryCalculator: otter.ExpiryWriting[iot.TenantID, []Group](verifiedTTL)})
 	u.ghosts = otter.Must(&otter.Options[string, *window]{MaximumSize: failuresSize, ExpiryCalculator: otter.ExpiryWriting[string, *window](knownTTL)})
 	var err error
 	if u.key, err = loadKey(ctx, d.Sessions); err != nil {
@@ -160,6 +163,7 @@ func (u *Users) forget(t iot.TenantID) {
 	u.mu.Unlock()
 	u.generation.Add(1)
 	u.verified.InvalidateAll()
+	u.groups.InvalidateAll()
 }
 
 // changed makes every node forget what it remembers of the tenant's users, and look again at who is connected: one user, or all if name is

@@ -60,6 +60,9 @@ func (h *handler) expire(in time.Duration) {
 // Realm implements mqtt.Handler.
 func (h *handler) Realm() string { return string(h.p.Tenant) }
 
+// Owner implements mqtt.Handler. It is the account alone: a device may come with its password or a certificate, under any authority.
+func (h *handler) Owner() string { return string(h.p.User) }
+
 // User implements mqtt.Handler, for Gate.Will. Device ids and user names hold no line breaks.
 func (h *handler) User() string {
 	return strings.Join([]string{string(h.p.User), h.anchor, h.serial, h.topicID}, "\n")

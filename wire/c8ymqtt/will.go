@@ -6,6 +6,7 @@ import (
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
+	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 )
 
@@ -44,6 +45,12 @@ func (g *Gate) Will(realm, clientID, user string, m *mqtt.Message, done func(mqt
 			detach()
 		}
 	})
+}
+
+// Orphaned tells that an account has gone or is disabled, so that nobody comes for its sessions. What cannot be known is no.
+func (g *Gate) Orphaned(ctx context.Context, realm, owner string) bool {
+	_, err := g.Users.Current(ctx, iot.Principal{Tenant: iot.TenantID(realm), User: iot.UserName(owner)}, g.Clock.Now())
+	return fault.Is(err, fault.Unauthenticated)
 }
 
 // gone is the connection of a client that is not there.

@@ -36,13 +36,15 @@ type Conn struct {
 }
 
 // Dial connects and waits for the server's consent.
-func Dial(addr string, l Login) (*Conn, error) {
-	nc, err := net.DialTimeout("tcp", addr, connectTimeout)
+func Dial(addr string, l Login) (*Conn, error) { return dial(addr, l, time.Now().Add(connectTimeout)) }
+
+func dial(addr string, l Login, until time.Time) (*Conn, error) {
+	nc, err := net.DialTimeout("tcp", addr, time.Until(until))
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{Conn: nc, r: newReader(nc)}
-	_ = nc.SetDeadline(time.Now().Add(connectTimeout))
+	_ = nc.SetDeadline(until)
 	if err := c.connect(l); err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("connect %s to %s: %w", l.ClientID, addr, err)
@@ -104,13 +106,17 @@ func (c *Conn) Send(topic, payload string) error {
 	return err
 }
 
-// Acknowledged waits for the acknowledgement of what Send has sent.
+// Acknowledged waits for the acknowledgement of what Send has sent. Messages that come before it are passed over.
 func (c *Conn) Acknowledged() error {
-	kind, _, err := c.readFrame(nil)
-	if err == nil && kind != kindPuback {
-		err = fmt.Errorf("publish: answered with a packet of kind %x", kind)
+	for {
+		kind, _, err := c.readFrame(nil)
+		switch {
+		case err != nil || kind == kindPuback:
+			return err
+		case kind&0xF0 != kindPublish:
+			return fmt.Errorf("publish: answered with a packet of kind %x", kind)
+		}
 	}
-	return err
 }
 
 // Messages reads messages until the connection ends. Their parts are valid until take returns; id is zero for QoS 0.

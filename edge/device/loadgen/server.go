@@ -22,6 +22,7 @@ type Server struct {
 	HTTP, MQTT string // addresses
 	Login      Login
 	auth       string // header
+	bootstrap  string // header of devices that ask for credentials
 }
 
 // ServerOptions say what is started.
@@ -29,6 +30,7 @@ type ServerOptions struct {
 	Bin     string   // the program
 	Data    string   // its folder
 	Args    []string // more arguments
+	Login   *Login   // with a folder that is not new: Server.Login of the start that made it
 	Wrapper []string // a command that runs it, such as a tracer: its only child is measured
 }
 
@@ -38,9 +40,12 @@ var unlimited = []string{"--limit-requests-address", "0", "--limit-requests-user
 
 // StartServer starts a platform and waits until it is ready. Settings of this process' environment (ISOBAR_...) are not passed on.
 func StartServer(o ServerOptions) (*Server, error) {
-	password := rand.Text()
-	s := &Server{Login: Login{ClientID: "bench-", User: "main/admin", Password: "Aa1-" + password}}
-	s.auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(s.Login.User+":"+s.Login.Password))
+	s := &Server{Login: Login{ClientID: "bench-", User: "main/admin", Password: "Aa1-" + rand.Text()}}
+	if o.Login != nil {
+		s.Login = *o.Login
+	}
+	s.auth = basic(s.Login.User, s.Login.Password)
+	s.bootstrap = basic("management/devicebootstrap", s.Login.Password)
 	announced, err := os.CreateTemp(filepath.Dir(o.Data), "announcement-")
 	if err != nil {
 		return nil, err
@@ -55,7 +60,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 			cmd.Env = append(cmd.Env, kv)
 		}
 	}
-	cmd.Env = append(cmd.Env, "ISOBAR_ADMIN_PASSWORD="+s.Login.Password)
+	cmd.Env = append(cmd.Env, "ISOBAR_ADMIN_PASSWORD="+s.Login.Password, "ISOBAR_BOOTSTRAP_PASSWORD="+s.Login.Password)
 	cmd.Stdout = announced
 	if s.Process, err = Start(cmd, func() bool { return s.announced(announced.Name()) }); err != nil {
 		return nil, err
@@ -67,6 +72,10 @@ func StartServer(o ServerOptions) (*Server, error) {
 		}
 	}
 	return s, nil
+}
+
+func basic(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
 // announced reads the addresses that the server prints when it is ready.
@@ -218,22 +227,40 @@ func (s *Server) measurements(sources []string, n int) []byte {
 	return s.Request("POST", "/measurement/measurements", b, "application/vnd.com.nsn.cumulocity."+kind+"+json")
 }
 
-// Idle opens connections with one subscription that then do nothing, and returns what each added to the server's resident memory, in bytes.
-func (s *Server) Idle(n int) (float64, error) { return Idle(s.Process, s.MQTT, s.Login, n) }
+// Waiting is what connections cost that do nothing.
+type Waiting struct {
+	Memory float64 // what each adds to the resident memory, in bytes
+	CPU    float64 // cores that the program uses while they wait
+}
 
-// Idle is the same for any broker.
-func Idle(p *Process, addr string, l Login, n int) (float64, error) {
+// Idle opens connections with one subscription that then do nothing, and watches them for a while.
+func (s *Server) Idle(n int, watch time.Duration) (Waiting, error) {
+	return Idle(s.Process, s.MQTT, s.Login, n, watch)
+}
+
+// settleTime is how long connections are left alone before they are watched: until timers that follow a connect have run.
+const settleTime = 2 * time.Second
+
+// Idle is the same for any broker. A watch of zero leaves the CPU out.
+func Idle(p *Process, addr string, l Login, n int, watch time.Duration) (w Waiting, err error) {
 	before := p.Resident()
 	for i := range n {
 		l.ClientID = fmt.Sprint("idle-", i)
 		c, err := Dial(addr, l)
 		if err != nil {
-			return 0, err
+			return w, err
 		}
 		defer c.Close()
 		if err := c.Subscribe("s/ds"); err != nil {
-			return 0, err
+			return w, err
 		}
 	}
-	return float64(p.Resident()-before) / float64(n), nil
+	w.Memory = float64(p.Resident()-before) / float64(n)
+	if watch > 0 {
+		time.Sleep(settleTime)
+		cpu, began := p.CPU(), time.Now()
+		time.Sleep(watch)
+		w.CPU = (p.CPU() - cpu).Seconds() / time.Since(began).Seconds()
+	}
+	return w, nil
 }

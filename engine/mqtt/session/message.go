@@ -77,9 +77,11 @@ type Subscription struct {
 type Meta struct {
 	Expiry         uint32 // Seconds after disconnection; NeverExpires for no end.
 	DisconnectedAt time.Time
-	Will           *Message  // Waits to be published, nil if none does.
-	WillAt         time.Time // When; kept to the second, rounded up.
-	WillUser       string    // Whose it is, as the policy named it.
+	User           string    // Whose session it is, as the policy named it; empty in records of earlier versions.
+	Will           *Message  // Waits to be published, or is that of a connection that is there; nil if there is none.
+	WillAt         time.Time // When; kept to the second, rounded up. Zero while the connection is there.
+	WillDelay      uint32    // Seconds to wait when the connection has ended, if WillAt is zero.
+	WillUser       string    // Whose will it is, as the policy named it.
 }
 
 // NeverExpires as Meta.Expiry means no end (MQTT 5.0 section 3.1.2.11.2).

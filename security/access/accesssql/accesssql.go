@@ -34,8 +34,12 @@ func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
 
 // User implements access.Store.
 func (s *Store) User(ctx context.Context, t iot.TenantID, name iot.UserName) (access.User, error) {
-	return scanUser(s.db.QueryRow(ctx, `SELECT doc, rev_at, rev_set FROM account WHERE tenant = ? AND (name = ? OR (display = ? AND display <> ''))
-		ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END LIMIT 1`, string(t), string(name), string(name), string(name)))
+	u, err := s.Account(ctx, t, name)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return u, err
+	}
+	// Not with OR in one query: that looks at every account of the tenant, for each login.
+	return scanUser(s.db.QueryRow(ctx, `SELECT doc, rev_at, rev_set FROM account WHERE tenant = ? AND display = ? AND display <> '' LIMIT 1`, string(t), string(name)))
 }
 
 // Account implements access.Store.

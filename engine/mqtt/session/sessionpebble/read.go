@@ -146,39 +146,68 @@ func (s *Store) scanSeq(ctx context.Context, realm, clientID string, part byte, 
 }
 
 func appendMeta(b []byte, m session.Meta) []byte {
-	b = binary.BigEndian.AppendUint32(append(b, 1), m.Expiry)
+	b = binary.BigEndian.AppendUint32(append(b, metaVersion), m.Expiry)
 	at := uint64(0)
 	if !m.DisconnectedAt.IsZero() {
 		at = uint64(m.DisconnectedAt.UnixMilli())
 	}
-	b = binary.BigEndian.AppendUint64(b, at)
+	b = appendSized(binary.BigEndian.AppendUint64(b, at), m.User)
 	if m.Will == nil {
 		return b
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(m.WillAt.Add(time.Second-1).Unix()))
-	b = append(binary.BigEndian.AppendUint32(b, uint32(len(m.WillUser))), m.WillUser...)
-	return session.AppendMessage(b, m.Will)
+	due := uint64(0)
+	if !m.WillAt.IsZero() {
+		due = uint64(m.WillAt.Add(time.Second - 1).Unix())
+	}
+	b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, due), m.WillDelay)
+	return session.AppendMessage(appendSized(b, m.WillUser), m.Will)
 }
 
+// metaVersion is the first byte of a record. The first version had neither User nor WillDelay.
+const metaVersion = 2
+
 func decodeMeta(v []byte) (m session.Meta, err error) {
-	if len(v) < 13 || v[0] != 1 {
+	if len(v) < 13 || v[0] < 1 || v[0] > metaVersion {
 		return m, session.ErrCorrupt
 	}
+	version, ok := v[0], true
 	m.Expiry = binary.BigEndian.Uint32(v[1:])
 	if ms := binary.BigEndian.Uint64(v[5:]); ms != 0 {
 		m.DisconnectedAt = time.UnixMilli(int64(ms))
 	}
-	if v = v[13:]; len(v) == 0 {
+	v = v[13:]
+	if version > 1 {
+		if m.User, v, ok = takeSized(v); !ok {
+			return m, session.ErrCorrupt
+		}
+	}
+	if len(v) == 0 {
 		return m, nil
 	}
-	if len(v) < 12 || uint64(len(v)-12) < uint64(binary.BigEndian.Uint32(v[8:])) {
+	if len(v) < 12 {
 		return m, session.ErrCorrupt
 	}
-	m.WillAt = time.Unix(int64(binary.BigEndian.Uint64(v)), 0)
-	n := int(binary.BigEndian.Uint32(v[8:]))
-	m.WillUser = string(v[12 : 12+n])
-	m.Will, err = session.DecodeMessage(v[12+n:])
+	if due := binary.BigEndian.Uint64(v); due != 0 {
+		m.WillAt = time.Unix(int64(due), 0)
+	}
+	v = v[8:]
+	if version > 1 {
+		m.WillDelay, v = binary.BigEndian.Uint32(v), v[4:]
+	}
+	if m.WillUser, v, ok = takeSized(v); !ok {
+		return m, session.ErrCorrupt
+	}
+	m.Will, err = session.DecodeMessage(v)
 	return m, err
+}
+
+// takeSized takes what appendSized wrote.
+func takeSized(v []byte) (name string, rest []byte, ok bool) {
+	if len(v) < 4 || uint64(len(v)-4) < uint64(binary.BigEndian.Uint32(v)) {
+		return "", nil, false
+	}
+	n := 4 + int(binary.BigEndian.Uint32(v))
+	return string(v[4:n]), v[n:], true
 }
 
 func appendSub(b []byte, s session.Subscription) []byte {

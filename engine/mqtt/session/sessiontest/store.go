@@ -131,7 +131,7 @@ func readBack(t *testing.T, s session.Store) {
 		session.Op{Kind: session.PutSub, ClientID: "c", Sub: session.Subscription{Filter: "b"}},
 		session.Op{Kind: session.DeleteSub, ClientID: "c", Filter: "b"},
 		session.Op{Kind: session.DeleteReceived, ClientID: "c", PacketID: 300})
-	meta := session.Meta{Expiry: 7, DisconnectedAt: time.UnixMilli(1_700_000_000_123), WillAt: time.Unix(1_700_000_010, 0), WillUser: "u\nx", Will: entry("c", 1).Entry.Message}
+	meta := session.Meta{Expiry: 7, DisconnectedAt: time.UnixMilli(1_700_000_000_123), WillAt: time.Unix(1_700_000_010, 0), User: "u", WillUser: "u\nx", Will: entry("c", 1).Entry.Message}
 	commit(t, s, "r", session.Op{Kind: session.PutSession, ClientID: "c", Meta: meta})
 	if got := state(t, s)["c"].Meta; !reflect.DeepEqual(got, meta) {
 		t.Fatalf("with a will: got\n%+v, want\n%+v", got, meta)
