@@ -183,8 +183,11 @@ func (b *batcher) sync() {
 	}
 }
 
-// receive counts a submission as under way.
+// receive counts a submission as under way. What is not to be stored has no place in a ledger.
 func (b *batcher) receive(s *submission) {
+	if s.mode == iot.Transient {
+		return
+	}
 	s.book = b.books.received(s.tenant, s.first.Source, 1)
 	for i := range s.rest {
 		b.books.received(s.tenant, s.rest[i].Source, 1)
@@ -196,6 +199,9 @@ func (b *batcher) book(batch []submission) {
 	now := b.d.Clock.Now().UnixMilli()
 	for i := range batch {
 		s := &batch[i]
+		if s.mode == iot.Transient {
+			continue
+		}
 		s.book.settle(s.first, s.err, now)
 		for j := range s.rest {
 			m := &s.rest[j]

@@ -41,7 +41,7 @@ func (tm *Telemetry) CreateEvent(ctx context.Context, p iot.Principal, mode iot.
 		if e.ID, err = tm.d.Store.NextID(ctx, p.Tenant); err == nil {
 			err = tm.d.Store.CreateEvent(ctx, p.Tenant, e, rev)
 		}
-		tm.books.count(p.Tenant, e.Source, err)
+		tm.books.count(p.Tenant, e.Source, err) // transient ones do not count
 		if err != nil {
 			return iot.Event{}, sqlkit.Fault(op, err)
 		}

@@ -48,6 +48,10 @@ func TestLedgerCountsWhatBecameOfEveryReading(t *testing.T) {
 	f.tm.Submit(ctx, "acme", &bad, iot.Persistent, nil, func(error) {})
 	f.tm.Duplicate("acme", f.dev)
 	f.tm.Expired("acme", f.dev)
+	passing := reading(f.dev, 12, "1")
+	told := make(chan error, 1)
+	f.tm.Submit(ctx, "acme", &passing, iot.Transient, nil, func(err error) { told <- err }) // is not to be stored, and does not count
+	f.must(<-told)
 	_, err := f.tm.CreateEvent(ctx, admin, iot.Persistent, iot.Event{Source: f.dev, Type: "x", Text: "y", Time: start})
 	f.must(err)
 	got := f.ledger("everything once", telemetry.Ledger{Counts: telemetry.Counts{Received: 17, Stored: 13, Refused: 2, Duplicate: 1, Expired: 1},
