@@ -79,11 +79,11 @@ func (p *parts) backup(ctx context.Context, dir string) (m manifest, err error) 
 		return m, fault.E(op, fault.Conflict, "another backup is being made")
 	}
 	defer p.backingUp.Unlock()
-	if err := newFolder(op, dir); err != nil {
-		return m, err
-	}
 	if inside(p.conf.Data, dir) {
 		return m, fault.E(op, fault.Invalid, "the backup must not lie inside of the data folder")
+	}
+	if err := newFolder(op, dir); err != nil {
+		return m, err
 	}
 	m = manifest{Format: backupFormat, Version: Version, AsOf: time.Now().UTC()}
 	err = p.copyStores(ctx, dir)
@@ -328,10 +328,22 @@ func emptyFolder(dir string) {
 	}
 }
 
-// inside reports whether a path lies in a folder.
+// inside reports whether a path, which need not exist, lies in a folder, whatever links lead there.
 func inside(folder, name string) bool {
-	a, err1 := filepath.Abs(folder)
-	b, err2 := filepath.Abs(name)
-	rel, err := filepath.Rel(a, b)
-	return err1 == nil && err2 == nil && err == nil && filepath.IsLocal(rel)
+	rel, err := filepath.Rel(realPath(folder), realPath(name))
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// realPath returns the path without links of what of it exists.
+func realPath(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		name = abs
+	}
+	if to, err := filepath.EvalSymlinks(name); err == nil {
+		return to
+	}
+	if dir := filepath.Dir(name); dir != name {
+		return filepath.Join(realPath(dir), filepath.Base(name))
+	}
+	return name
 }

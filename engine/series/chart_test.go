@@ -191,3 +191,26 @@ func TestRunsAddUpLikeValues(t *testing.T) {
 		}
 	})
 }
+
+// TestBucketsEnd asks for buckets on the last days of leap years, where Go's bounds of a zone that has no further changes lie before the time
+// they are asked for.
+func TestBucketsEnd(t *testing.T) {
+	for _, name := range []string{"Europe/Berlin", "America/New_York", "Asia/Kathmandu"} {
+		z := zone(t, name)
+		for _, day := range []string{"2020-12-30T10:00:00Z", "2024-12-31T23:30:00Z", "2040-12-31T12:00:00Z", "2096-12-31T06:00:00Z", "0971-06-01T00:00:00Z"} {
+			at, err := time.Parse(time.RFC3339, day)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range []string{"1m", "1h", "6h", "1d", "1w", "1M", "1q", "1y", "99y", "999y"} {
+				v, err := series.ParseInterval(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if start, end := v.BucketIn(at.UnixMilli(), z); start > at.UnixMilli() || end <= at.UnixMilli() {
+					t.Errorf("%s %s %s: %d to %d", name, day, text, start, end)
+				}
+			}
+		}
+	}
+}

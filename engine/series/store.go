@@ -45,6 +45,10 @@ type Store interface {
 	// maybe more.
 	Deliveries(ctx context.Context, tenant iot.TenantID, client uint64) ([]Delivery, error)
 
+	// Connected remembers durably that a client which has delivered something came with a new connection: until it delivers on that,
+	// Deliveries ends with one of that connection whose Packet is zero. Of a client that has delivered nothing it remembers nothing.
+	Connected(ctx context.Context, tenant iot.TenantID, client uint64, conn int64) error
+
 	// DropTenant removes everything of a tenant, durably. It is no error if there is nothing.
 	DropTenant(ctx context.Context, tenant iot.TenantID) error
 

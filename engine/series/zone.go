@@ -65,7 +65,7 @@ func elapsed(ms, width int64, zone *time.Location) (start, end int64) {
 	offset := int64(seconds) * 1000
 	start = floorDiv(ms+offset, width)*width - offset
 	end = start + width
-	from, to := t.ZoneBounds()
+	from, to := zoneBounds(t)
 	if !from.IsZero() {
 		start = max(start, from.UnixMilli())
 	}
@@ -83,10 +83,23 @@ func wall(reading int64, zone *time.Location) int64 {
 	for {
 		_, seconds := t.Zone()
 		at := reading - int64(seconds)*1000
-		_, until := t.ZoneBounds()
+		_, until := zoneBounds(t)
 		if until.IsZero() || at < until.UnixMilli() {
 			return max(at, t.UnixMilli())
 		}
 		t = until.In(zone)
 	}
+}
+
+// zoneBounds is t.ZoneBounds with bounds that lie around t. On 31 December of a leap year Go's end of a rule that goes on for ever may lie
+// before the time it was asked for; the clocks of no zone change there, so that a day later is as good.
+func zoneBounds(t time.Time) (from, to time.Time) {
+	from, to = t.ZoneBounds()
+	if from.After(t) {
+		from = time.Time{}
+	}
+	if !to.IsZero() && !to.After(t) {
+		to = t.Add(24 * time.Hour)
+	}
+	return from, to
 }

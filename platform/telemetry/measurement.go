@@ -76,6 +76,11 @@ func (tm *Telemetry) Delivered(ctx context.Context, t iot.TenantID, client uint6
 // patience is how long Record waits for a place in the queue before it tells the caller to come again.
 const patience = 2 * time.Second
 
+// Connected says that a client has a new connection, by which Delivered tells what was delivered on the one before.
+func (tm *Telemetry) Connected(ctx context.Context, t iot.TenantID, client uint64, conn int64) error {
+	return tm.d.Series.Connected(ctx, t, client, conn)
+}
+
 // Record stores measurements, all or none, and returns when they are durable. While the queue stays full it is Exhausted. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.
 func (tm *Telemetry) Record(ctx context.Context, p iot.Principal, mode iot.ProcessingMode, ms []iot.Measurement) ([]iot.Measurement, error) {
 	if len(ms) == 0 {

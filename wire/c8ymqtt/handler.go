@@ -40,6 +40,7 @@ type handler struct {
 	looked, lastKnown bool
 	last              end
 	known             map[series.Delivery]bool // stored on the connection before; nil: not looked yet
+	blind             bool                     // nothing is taken for a repetition
 
 	mu      sync.Mutex // guards the fields below
 	device  iot.ID     // zero until the device is known

@@ -65,7 +65,10 @@ func (a *arrival) effect(ctx context.Context) context.Context {
 	a.part++
 	if a.dup {
 		end, known := h.before()
-		d.Repeats, d.Before = !known || !end.settled, end.conn
+		d.Repeats, d.Before = !h.blind && (!known || !end.settled), end.conn
+		if d.Repeats && !known {
+			d.Before = h.lastBefore()
+		}
 	}
 	return sqlkit.WithDelivery(ctx, d)
 }
@@ -98,9 +101,16 @@ const (
 )
 
 // begin gives the connection its place among those of the client.
+// It is remembered durably before the client may publish: if the platform dies, what was delivered on an older connection must not pass for
+// what this one did not get through.
 func (h *handler) begin(clientID string) {
 	h.client = xxhash.Sum64String(clientID)
 	h.connected = time.Now().UnixNano() // ascending also over restarts, unlike the platform's clock in tests
+	if err := h.g.Telemetry.Connected(h.ctx, h.p.Tenant, h.client, h.connected); err != nil {
+		h.g.Log.Warn("a connection is not remembered, its repetitions are stored again", "tenant", h.p.Tenant, "client", clientID, "err", err)
+		h.known = map[series.Delivery]bool{}
+		h.blind = true
+	}
 }
 
 // before returns what is known of the client's connection before this one, which has ended when this one publishes.
@@ -120,7 +130,7 @@ func (h *handler) remember(why mqtt.CloseReason) {
 
 // stored tells whether a delivery is one of those that the connection before brought.
 func (h *handler) stored(d *series.Delivery) bool {
-	if h.known == nil || h.conn.Version() == packet.V31 { // which may repeat on the same connection
+	if !h.blind && (h.known == nil || h.conn.Version() == packet.V31) { // which may repeat on the same connection
 		known, err := h.lookBack()
 		if err != nil {
 			h.g.Log.Warn("what a client delivered before is not known, repetitions are stored again", "tenant", h.p.Tenant, "device", h.serial, "err", err)
@@ -142,15 +152,13 @@ func (h *handler) lookBack() (map[series.Delivery]bool, error) {
 		return known, err
 	}
 	last := before.conn
-	for _, d := range all {
-		if !ended && d.Conn != h.connected {
-			last = max(last, d.Conn)
-		}
+	if !ended {
+		last = h.newest(all)
 	}
 	type identifier struct{ packet, part uint16 }
 	used := map[identifier]bool{}
 	for _, d := range all {
-		if d.Conn != last && !(d.Conn == h.connected && h.conn.Version() == packet.V31) {
+		if d.Packet == 0 || d.Conn != last && !(d.Conn == h.connected && h.conn.Version() == packet.V31) {
 			continue
 		}
 		id := identifier{d.Packet, d.Part}
@@ -173,4 +181,25 @@ func (h *handler) submit(a *arrival, m *iot.Measurement, mode iot.ProcessingMode
 		return
 	}
 	h.g.Telemetry.Submit(h.ctx, h.p.Tenant, m, mode, d, done)
+}
+
+// newest returns the newest connection before this one among deliveries; -1 if there is none.
+func (h *handler) newest(all []series.Delivery) int64 {
+	last := int64(-1)
+	for _, d := range all {
+		if d.Conn != h.connected {
+			last = max(last, d.Conn)
+		}
+	}
+	return last
+}
+
+// lastBefore is newest for effects, whose own table does not know of connections on which nothing happened. Of a client that never sent a
+// measurement nothing is known, so that nothing is taken for a repetition.
+func (h *handler) lastBefore() int64 {
+	all, err := h.g.Telemetry.Delivered(h.ctx, h.p.Tenant, h.client)
+	if err != nil {
+		return -1
+	}
+	return h.newest(all)
 }

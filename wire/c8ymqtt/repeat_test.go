@@ -16,6 +16,7 @@ type sent struct {
 	topic   string            // s/us if empty
 	after   *mqtt.CloseReason // the end of the connection before it, if there was one
 	restart bool              // the platform restarts before it
+	nothing bool              // it does not come through: only a new connection
 }
 
 var (
@@ -44,6 +45,11 @@ func TestRepeatedPublishesTakeEffectOnce(t *testing.T) {
 			{packet: 1, dup: true, payload: value, after: broken}}, 3, 0, 0, 0},
 		"after a restart of the platform": {[]sent{{packet: 1, payload: value}, {packet: 2, payload: event}, {packet: 1, dup: true, payload: value, restart: true},
 			{packet: 2, dup: true, payload: event}}, 1, 1, 0, 2},
+		"the platform dies when a newer connection got nothing through": {[]sent{{packet: 1, payload: value}, {after: goodbye, nothing: true},
+			{packet: 1, dup: true, payload: value, restart: true}}, 2, 0, 0, 0},
+		"the same with an event": {[]sent{{packet: 2, payload: value}, {packet: 1, payload: event}, {after: goodbye, nothing: true},
+			{packet: 1, dup: true, payload: event, restart: true}}, 1, 2, 0, 0},
+		"a client that sends events only, after a restart": {[]sent{{packet: 1, payload: event}, {packet: 1, dup: true, payload: event, restart: true}}, 0, 2, 0, 0},
 		"several lines":                 {[]sent{{packet: 1, payload: value + "\n" + value + "\n" + event}, {packet: 1, dup: true, payload: value + "\n" + value + "\n" + event, after: broken}}, 2, 1, 0, 3},
 		"the first lines only":          {[]sent{{packet: 1, payload: value}, {packet: 1, dup: true, payload: value + "\n" + value, after: broken}}, 3, 0, 0, 0},
 		"events and alarms":             {[]sent{{packet: 1, payload: event}, {packet: 2, payload: alarm}, {packet: 1, dup: true, payload: event, after: broken}, {packet: 2, dup: true, payload: alarm}}, 0, 1, 1, 2},
@@ -68,6 +74,9 @@ func TestRepeatedPublishesTakeEffectOnce(t *testing.T) {
 				}
 				if s.restart || s.after != nil {
 					dev = b.connect("dev-1", user)
+				}
+				if s.nothing {
+					continue
 				}
 				if s.topic == "" {
 					s.topic = "s/us"

@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,15 +17,15 @@ import (
 var functions = map[string]func(s *series.Stat) []byte{
 	"min":       func(s *series.Stat) []byte { return s.Min.AppendTo(nil) },
 	"max":       func(s *series.Stat) []byte { return s.Max.AppendTo(nil) },
-	"avg":       func(s *series.Stat) []byte { return iot.AppendFloat(nil, s.Avg()) },
-	"sum":       func(s *series.Stat) []byte { return iot.AppendFloat(nil, s.Sum) },
+	"avg":       func(s *series.Stat) []byte { return finite(s.Avg()) },
+	"sum":       func(s *series.Stat) []byte { return finite(s.Sum) },
 	"count":     func(s *series.Stat) []byte { return iot.Number{Mant: s.Count}.AppendTo(nil) },
 	"first":     func(s *series.Stat) []byte { return s.First.AppendTo(nil) },
 	"last":      func(s *series.Stat) []byte { return s.Last.AppendTo(nil) },
-	"stdDevPop": func(s *series.Stat) []byte { return iot.AppendFloat(nil, s.StdDevPop()) },
+	"stdDevPop": func(s *series.Stat) []byte { return finite(s.StdDevPop()) },
 	"stdDevSamp": func(s *series.Stat) []byte {
 		if d, ok := s.StdDevSamp(); ok {
-			return iot.AppendFloat(nil, d)
+			return finite(d)
 		}
 		return []byte("null")
 	},
@@ -144,7 +145,7 @@ func appendFunction(o *object, name string, ranks *int, r *series.Row, col int) 
 		o.raw(name, f(&r.Stats[col]))
 		return
 	}
-	o.raw(name, iot.AppendFloat(nil, r.Percentiles[col][*ranks]))
+	o.raw(name, finite(r.Percentiles[col][*ranks]))
 	*ranks++
 }
 
@@ -284,4 +285,12 @@ func (c *call) supported(name string, text func(series.Info) string) error {
 	o.endList()
 	o.close()
 	return c.json(http.StatusOK, "", o.b)
+}
+
+// finite is a number, or null where the sum of very large values has left the range of numbers: JSON knows no infinity.
+func finite(f float64) []byte {
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		return []byte("null")
+	}
+	return iot.AppendFloat(nil, f)
 }

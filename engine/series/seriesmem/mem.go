@@ -159,6 +159,16 @@ func (s *Store) Deliveries(ctx context.Context, tenant iot.TenantID, client uint
 	return out, s.check(ctx)
 }
 
+// Connected implements series.Store.
+func (s *Store) Connected(ctx context.Context, tenant iot.TenantID, client uint64, conn int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.ContainsFunc(s.from[tenant], func(d series.Delivery) bool { return d.Client == client }) {
+		s.from[tenant] = append(s.from[tenant], series.Delivery{Client: client, Conn: conn})
+	}
+	return s.check(ctx)
+}
+
 // DropTenant implements series.Store.
 func (s *Store) DropTenant(ctx context.Context, tenant iot.TenantID) error {
 	s.mu.Lock()

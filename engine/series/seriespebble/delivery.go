@@ -109,6 +109,45 @@ func (s *Store) rememberOne(b *pebble.Batch, k ringKey, entries []series.Entry, 
 	return b.Set(c.key, v, nil)
 }
 
+// Connected implements series.Store.
+func (s *Store) Connected(ctx context.Context, tenant iot.TenantID, client uint64, conn int64) error {
+	const op = fault.Op("series.Connected")
+	if err := s.enter(); err != nil {
+		return wrap(op, tenant, err)
+	}
+	defer s.leave()
+	b, err := s.connected(ctx, ringKey{tenant, client}, conn)
+	if err == nil && b != nil {
+		err = errors.Join(b.SyncWait(), b.Close())
+	}
+	return s.finish(op, tenant, err)
+}
+
+// connected returns the batch that waits for the disk, nil if there is none.
+func (s *Store) connected(ctx context.Context, k ringKey, conn int64) (*pebble.Batch, error) {
+	if err := cmp.Or(ctx.Err(), s.opts.Room()); err != nil {
+		return nil, err
+	}
+	s.appendMu.Lock()
+	defer s.appendMu.Unlock()
+	if _, ok := s.rings.get(k); !ok {
+		if last, _, err := s.ring(k); last == 0 || err != nil {
+			return nil, err
+		}
+	}
+	b := s.db.NewBatch()
+	entry := []series.Entry{{Tenant: k.tenant, From: &series.Delivery{Client: k.client, Conn: conn}}}
+	err := s.rememberOne(b, k, entry, []int32{0})
+	if err == nil {
+		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
+	}
+	if err != nil {
+		s.forget()
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
 // slot is what one commit wrote.
 type slot struct {
 	round uint64

@@ -43,6 +43,19 @@ func remember(ctx context.Context, tx pgx.Tx, entries []series.Entry) error {
 	return err
 }
 
+// Connected implements series.Store.
+func (s *Store) Connected(ctx context.Context, tenant iot.TenantID, client uint64, conn int64) error {
+	const op = fault.Op("series.Connected")
+	if err := cmp.Or(s.alive(), ctx.Err()); err != nil {
+		return s.finish(op, tenant, err)
+	}
+	what := series.AppendDelivery(nil, &series.Delivery{Client: client, Conn: conn})
+	_, err := s.pool.Exec(ctx, `INSERT INTO series_delivery AS d (tenant, client, slot, round, what)
+		SELECT tenant, client, (max(round) + 1) % $4, max(round) + 1, $3 FROM series_delivery WHERE tenant = $1 AND client = $2 GROUP BY tenant, client
+		ON CONFLICT (tenant, client, slot) DO UPDATE SET round = excluded.round, what = excluded.what`, string(tenant), int64(client), what, series.Remembered)
+	return s.finish(op, tenant, err)
+}
+
 // Deliveries implements series.Store.
 func (s *Store) Deliveries(ctx context.Context, tenant iot.TenantID, client uint64) (out []series.Delivery, err error) {
 	const op = fault.Op("series.Deliveries")

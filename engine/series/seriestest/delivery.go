@@ -31,6 +31,14 @@ func deliveries(b *bench) {
 	if least := want[len(want)-2*series.Remembered:]; len(got) < len(least) || !slices.Equal(got[len(got)-len(least):], least) {
 		b.t.Fatalf("remembered %v, want at least %v", got, least)
 	}
+	for _, client := range []uint64{7, 8} {
+		if err := b.s.Connected(ctx, tenant, client, 4711); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if got, err = b.s.Deliveries(ctx, tenant, 7); err != nil || got[len(got)-1] != (series.Delivery{Client: 7, Conn: 4711}) || got[len(got)-2] != want[len(want)-1] {
+		b.t.Fatalf("after a new connection: %v, %v", got, err)
+	}
 	if got, err = b.s.Deliveries(ctx, tenant, 8); err != nil || len(got) != 0 {
 		b.t.Fatalf("a client that never came: %v, %v", got, err)
 	}
