@@ -24,7 +24,7 @@ type Config struct {
 	// the publisher's acknowledgement path and must not block, so it must not call Server.Publish. Messages from Server.Publish are not forwarded.
 	Forward func(realm string, m *Message)
 
-	// Room is asked before something new goes to the store: a message that may be queued (QoS 1 and 2) or retained. Its error refuses the
+	// Room is asked before something new goes to the store: a message that may be queued (QoS 1 and 2) or retained, a new session. Its error refuses the
 	// message with 0x97. It must not block. Default: there is always room.
 	Room func() error
 

@@ -52,6 +52,10 @@ func (c *conn) handshake(ctx context.Context) bool {
 		c.refuse(&Refusal{Reason: packet.ClientIDNotValid, Text: "the client id belongs to the session of another user"})
 		return false
 	}
+	if errors.Is(err, errNoRoom) {
+		c.refuse(&Refusal{Reason: packet.QuotaExceeded, Text: "there is no room for a new session: connect with a clean one, or wait until there is space"})
+		return false
+	}
 	if err != nil {
 		c.srv.cfg.Log.Warn("session not available", "tenant", c.realm.name, "device", c.id, "err", err)
 		c.refuse(&Refusal{Reason: packet.ServerUnavailable})

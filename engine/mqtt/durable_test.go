@@ -176,3 +176,31 @@ func dropped(t *testing.T, reg *prometheus.Registry, reason string) float64 {
 	}
 	return 0
 }
+
+// TestNoRoomForANewSession refuses a session that would have to be stored while there is no space, and lets in those that are known and those
+// that end with their connection.
+func TestNoRoomForANewSession(t *testing.T) {
+	full := errors.New("full")
+	var room atomic.Pointer[error]
+	s := start(t, &policy{}, func(c *mqtt.Config) {
+		c.Room = func() error {
+			if e := room.Load(); e != nil {
+				return *e
+			}
+			return nil
+		}
+	})
+	known, _ := s.dial("known", packet.V5, false, nil)
+	s.closeWait(known, "known")
+	room.Store(&full)
+	for _, x := range []struct {
+		id    string
+		clean bool
+		want  packet.Reason
+	}{{"known", false, packet.Success}, {"passing", true, packet.Success}, {"new", false, packet.QuotaExceeded}} {
+		_, ack := s.dial(x.id, packet.V5, x.clean, nil)
+		if ack.Code != x.want {
+			t.Errorf("%s: %s, want %s", x.id, ack.Code, x.want)
+		}
+	}
+}

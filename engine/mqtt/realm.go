@@ -163,6 +163,11 @@ func (r *realm) attach(ctx context.Context, c *conn) (s *sess, resumed bool, err
 		s = nil
 	}
 	if resumed = s != nil; !resumed {
+		if c.expiry > 0 && r.srv.cfg.Room() != nil {
+			r.mu.Unlock()
+			ended.fireNow()
+			return nil, false, errNoRoom
+		}
 		s = r.newSess(c.id, c.expiry > 0, c.expiry)
 		s.record = s.stored || c.will != nil && r.srv.cfg.Will != nil
 		r.sessions[c.id] = s

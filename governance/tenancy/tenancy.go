@@ -235,7 +235,7 @@ func (s *Tenants) PutOptions(ctx context.Context, p iot.Principal, options []Opt
 		return fault.E(op, err)
 	}
 	if err := s.d.Store.PutOptions(ctx, p.Tenant, options, s.revision(p)); err != nil {
-		return fault.E(op, err)
+		return sqlkit.Fault(op, err)
 	}
 	for _, o := range options {
 		activity, was := "Option created", ""
