@@ -85,6 +85,7 @@ func once(err error) error {
 type end struct {
 	conn    int64
 	settled bool // the client has all of its acknowledgements
+	goodbye bool // the client ended it
 }
 
 // clientKey names a client of a tenant.
@@ -106,6 +107,10 @@ const (
 func (h *handler) begin(clientID string) {
 	h.client = xxhash.Sum64String(clientID)
 	h.connected = time.Now().UnixNano() // ascending also over restarts, unlike the platform's clock in tests
+	// A client whose connection broke comes to repeat: then what was delivered on that one stays the latest, over a crash as well.
+	if last, ok := h.g.ends.GetIfPresent(clientKey{h.p.Tenant, clientID}); ok && !last.settled && !last.goodbye {
+		return
+	}
 	if err := h.g.Telemetry.Connected(h.ctx, h.p.Tenant, h.client, h.connected); err != nil {
 		h.g.Log.Warn("a connection is not remembered, its repetitions are stored again", "tenant", h.p.Tenant, "client", clientID, "err", err)
 		h.known = map[series.Delivery]bool{}
@@ -125,7 +130,7 @@ func (h *handler) before() (end, bool) {
 // remember notes how the connection ended.
 func (h *handler) remember(why mqtt.CloseReason) {
 	settled := (why.Settled || why.Cause == mqtt.ByClient) && time.Since(h.lastPublish) > settling
-	h.g.ends.Set(clientKey{h.p.Tenant, h.conn.ClientID()}, end{h.connected, settled})
+	h.g.ends.Set(clientKey{h.p.Tenant, h.conn.ClientID()}, end{h.connected, settled, why.Cause == mqtt.ByClient})
 }
 
 // stored tells whether a delivery is one of those that the connection before brought.
