@@ -107,8 +107,9 @@ const (
 func (h *handler) begin(clientID string) {
 	h.client = xxhash.Sum64String(clientID)
 	h.connected = time.Now().UnixNano() // ascending also over restarts, unlike the platform's clock in tests
-	// A client whose connection broke comes to repeat: then what was delivered on that one stays the latest, over a crash as well.
-	if last, ok := h.g.ends.GetIfPresent(clientKey{h.p.Tenant, clientID}); ok && !last.settled && !last.goodbye {
+	// Only after a goodbye: a client whose connection broke comes to repeat, and then what was delivered on that one stays the latest, over a
+	// crash as well.
+	if last, ok := h.g.ends.GetIfPresent(clientKey{h.p.Tenant, clientID}); !ok || !last.goodbye {
 		return
 	}
 	if err := h.g.Telemetry.Connected(h.ctx, h.p.Tenant, h.client, h.connected); err != nil {

@@ -47,6 +47,8 @@ func (s *Store) Begin(ctx context.Context, entries []series.Entry) (durable func
 		err := b.SyncWait()
 		if err == nil {
 			s.m.committed(n, began)
+		} else { // what the log could not sync must not be promised later either
+			engineLog{s.log, s.opts.Fatal}.Fatalf("series log cannot be synced: %v", err)
 		}
 		return s.finish(op, tenant, errors.Join(err, b.Close()))
 	}, nil
