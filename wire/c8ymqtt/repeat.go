@@ -130,6 +130,9 @@ func (h *handler) before() (end, bool) {
 
 // remember notes how the connection ended.
 func (h *handler) remember(why mqtt.CloseReason) {
+	if h.lastPublish.IsZero() && why.Cause != mqtt.ByClient {
+		return // it broke before anything came through: the client still repeats what it sent on the one before
+	}
 	settled := (why.Settled || why.Cause == mqtt.ByClient) && time.Since(h.lastPublish) > settling
 	h.g.ends.Set(clientKey{h.p.Tenant, h.conn.ClientID()}, end{h.connected, settled, why.Cause == mqtt.ByClient})
 }
