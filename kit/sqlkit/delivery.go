@@ -13,10 +13,11 @@ type Delivery struct {
 	Packet uint16 // the client's identifier of the delivery on that connection
 	Part   uint16 // the place of the effect in the delivery
 	Hash   uint64 // of what was delivered
-	// Repeats says that the client calls it a repetition, so that Write must look whether it is one of a delivery on the connection Before,
-	// or if that is zero, on the last one before Conn.
-	Repeats bool
-	Before  int64
+	// Repeats says that the client calls it a repetition, so that Write must look whether it is one of a delivery on the connection Before.
+	// If Before is zero, that is the newest one before Conn that is known here, unless a newer one is known to be Elsewhere: then it is none.
+	Repeats   bool
+	Before    int64
+	Elsewhere int64
 
 	noted bool
 }
@@ -75,9 +76,25 @@ func (d *Delivery) known(ctx context.Context, tx *Tx) (bool, error) {
 		if err := tx.QueryRow(ctx, `SELECT coalesce(max(conn), 0) FROM delivery WHERE tenant = ? AND client = ? AND conn <> ?`, d.Tenant, int64(d.Client), d.Conn).Scan(&before); err != nil {
 			return false, err
 		}
+		before = max(before, d.Elsewhere)
 	}
 	var n int64
 	err := tx.QueryRow(ctx, `SELECT count(*) FROM delivery WHERE tenant = ? AND client = ? AND slot = ? AND part = ? AND conn = ? AND packet = ? AND hash = ? AND uses = 1`,
 		d.Tenant, int64(d.Client), int64(d.Packet%deliverySlots), int64(d.Part), before, int64(d.Packet), int64(d.Hash)).Scan(&n)
 	return n > 0, err
+}
+
+// Connected remembers durably that a client which has delivered something has a new connection: what it delivered before is not on the
+// newest one then. Of a client that has delivered nothing it remembers nothing. It takes a slot of its own, which no delivery has.
+func (db *DB) Connected(ctx context.Context, tenant string, client uint64, conn int64) error {
+	var known int64
+	err := db.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM delivery WHERE tenant = ? AND client = ? LIMIT 1) AS d`, tenant, int64(client)).Scan(&known)
+	if err != nil || known == 0 {
+		return err
+	}
+	return db.Write(withoutDelivery(ctx), func(tx *Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO delivery (tenant, client, slot, part, conn, packet, hash, uses) VALUES (?, ?, -1, 0, ?, 0, 0, 1)
+			ON CONFLICT (tenant, client, slot, part) DO UPDATE SET conn = excluded.conn`, tenant, int64(client), conn)
+		return err
+	})
 }

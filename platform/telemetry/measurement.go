@@ -78,7 +78,10 @@ const patience = 2 * time.Second
 
 // Connected says that a client has a new connection, by which Delivered tells what was delivered on the one before.
 func (tm *Telemetry) Connected(ctx context.Context, t iot.TenantID, client uint64, conn int64) error {
-	return tm.d.Series.Connected(ctx, t, client, conn)
+	if err := tm.d.Series.Connected(ctx, t, client, conn); err != nil {
+		return err
+	}
+	return sqlkit.Fault("telemetry.Connected", tm.d.Store.Connected(ctx, t, client, conn))
 }
 
 // Record stores measurements, all or none, and returns when they are durable. While the queue stays full it is Exhausted. It needs ROLE_MEASUREMENT_ADMIN or ownership of each source.

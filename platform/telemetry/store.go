@@ -73,6 +73,8 @@ type Store interface {
 	Events
 	Alarms
 	Ledgers
+	// Connected remembers a new connection of a client among what is kept of its deliveries, as series.Store does.
+	Connected(ctx context.Context, t iot.TenantID, client uint64, conn int64) error
 	// NextID returns the next id of a document of the tenant.
 	NextID(ctx context.Context, t iot.TenantID) (iot.ID, error)
 }

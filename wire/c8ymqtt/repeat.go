@@ -67,7 +67,7 @@ func (a *arrival) effect(ctx context.Context) context.Context {
 		end, known := h.before()
 		d.Repeats, d.Before = !h.blind && (!known || !end.settled), end.conn
 		if d.Repeats && !known {
-			d.Before = h.lastBefore()
+			d.Elsewhere = h.lastBefore()
 		}
 	}
 	return sqlkit.WithDelivery(ctx, d)
@@ -203,12 +203,12 @@ func (h *handler) newest(all []series.Delivery) int64 {
 	return last
 }
 
-// lastBefore is newest for effects, whose own table does not know of connections on which nothing happened. Of a client that never sent a
-// measurement nothing is known, so that nothing is taken for a repetition.
+// lastBefore is the newest connection before this one that brought a measurement, for effects, which do not know of those. If it cannot be
+// read, nothing is taken for a repetition.
 func (h *handler) lastBefore() int64 {
 	all, err := h.g.Telemetry.Delivered(h.ctx, h.p.Tenant, h.client)
 	if err != nil {
-		return -1
+		return h.connected
 	}
 	return h.newest(all)
 }

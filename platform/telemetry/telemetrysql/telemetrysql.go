@@ -30,6 +30,11 @@ func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
 	return &Store{db}, db.Migrate(ctx, "telemetry", migrations)
 }
 
+// Connected implements telemetry.Store.
+func (s *Store) Connected(ctx context.Context, t iot.TenantID, client uint64, conn int64) error {
+	return s.db.Connected(ctx, string(t), client, conn)
+}
+
 // NextID implements telemetry.Store.
 func (s *Store) NextID(ctx context.Context, t iot.TenantID) (iot.ID, error) {
 	n, err := s.db.NextID(ctx, string(t), "document")
