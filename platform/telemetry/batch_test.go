@@ -138,28 +138,39 @@ func (s exhausted) Append(ctx context.Context, entries []series.Entry) error {
 	return s.Store.Append(ctx, entries)
 }
 
+// fill submits until the queue is full behind a commit that is under way, and returns where the answers of all n will come.
+func (f *fixture) fill(g *gate) (results chan error, n int) {
+	f.t.Helper()
+	const queue = 8192
+	results = make(chan error, queue+10)
+	f.submit(g, 0, results)
+	<-g.entered
+	for i := range queue {
+		f.submit(g, 1+i, results)
+	}
+	return results, queue + 1
+}
+
+// free lets the commit that is under way and all later ones pass, until entered is closed.
+func (g *gate) free() {
+	g.outcome <- nil
+	for range g.entered {
+		g.outcome <- nil
+	}
+}
+
 func TestSubmitBlocksWhenTheQueueIsFull(t *testing.T) {
 	g := newGate()
 	f := setup(t, g)
-	results := make(chan error, 20_000)
-	f.submit(g, 0, results)
-	<-g.entered // one batch is being committed; what follows fills the queue
-	for i := range 8192 {
-		f.submit(g, 1+i, results)
-	}
+	results, n := f.fill(g)
 	full, cancel := context.WithCancel(ctx)
 	blocked := make(chan error, 1)
 	m := reading(f.dev, 99999, "1")
 	go f.tm.Submit(full, "acme", &m, iot.Persistent, nil, func(err error) { blocked <- err })
 	cancel()
 	f.kind("a caller that gives up", <-blocked, fault.Canceled)
-	go func() {
-		g.outcome <- nil
-		for range g.entered {
-			g.outcome <- nil
-		}
-	}()
-	for range 8193 {
+	go g.free()
+	for range n {
 		f.must(<-results)
 	}
 	f.tm.Close()

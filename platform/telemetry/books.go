@@ -65,9 +65,9 @@ func (b *books) run() {
 	for {
 		select {
 		case <-ticker.C:
-			b.flush(context.Background())
+			b.flush(context.Background(), everybody)
 		case <-b.quit:
-			b.flush(context.Background())
+			b.flush(context.Background(), everybody)
 			return
 		}
 	}
@@ -134,19 +134,22 @@ func (b *books) drop(ctx context.Context, t iot.TenantID, source iot.ID) error {
 	return b.d.Store.DropLedger(ctx, t, source)
 }
 
-// flush writes all accounts that have changed. What cannot be written stays for the next time.
-func (b *books) flush(ctx context.Context) {
+// everybody selects all accounts.
+func everybody(accountKey) bool { return true }
+
+// flush writes those of the wanted accounts that have changed. What cannot be written stays for the next time.
+func (b *books) flush(ctx context.Context, wanted func(accountKey) bool) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	b.resume(ctx)
+	b.resume(ctx, wanted)
 	changed := map[iot.TenantID][]*account{}
 	taken := map[iot.TenantID][]Ledger{}
 	for i := range b.shards {
 		s := &b.shards[i]
 		s.mu.Lock()
 		for key, a := range s.m {
-			if a.fresh() {
-				continue // it came just now, or the store cannot be read
+			if !wanted(key) || a.fresh() { // which came just now, or the store cannot be read
+				continue
 			}
 			if l, ok, quiet := a.take(); ok {
 				changed[key.t], taken[key.t] = append(changed[key.t], a), append(taken[key.t], l)
@@ -169,14 +172,14 @@ func (b *books) flush(ctx context.Context) {
 	}
 }
 
-// resume lets the accounts that are new know what is stored of their sources.
-func (b *books) resume(ctx context.Context) {
+// resume lets those of the wanted accounts that are new know what is stored of their sources.
+func (b *books) resume(ctx context.Context, wanted func(accountKey) bool) {
 	fresh := map[iot.TenantID][]iot.ID{}
 	for i := range b.shards {
 		s := &b.shards[i]
 		s.mu.Lock()
 		for key, a := range s.m {
-			if a.fresh() {
+			if wanted(key) && a.fresh() {
 				fresh[key.t] = append(fresh[key.t], key.source)
 			}
 		}

@@ -76,7 +76,7 @@ func (tm *Telemetry) Ledger(ctx context.Context, p iot.Principal, source iot.ID)
 	if _, err := tm.d.Registry.Check(ctx, p, source, access.Measurement, access.Read); err != nil {
 		return Ledger{}, err
 	}
-	tm.books.flush(ctx)
+	tm.books.flush(ctx, func(k accountKey) bool { return k == accountKey{p.Tenant, source} })
 	found, err := tm.d.Store.Ledgers(ctx, p.Tenant, []iot.ID{source}, 0, 1)
 	if err != nil {
 		return Ledger{}, noDocument("telemetry.Ledger", "ledger", source.String(), err)
@@ -108,7 +108,7 @@ func (tm *Telemetry) Ledgers(ctx context.Context, p iot.Principal, offset, limit
 			return nil, nil
 		}
 	}
-	tm.books.flush(ctx)
+	tm.books.flush(ctx, func(k accountKey) bool { return k.t == p.Tenant })
 	found, err := tm.d.Store.Ledgers(ctx, p.Tenant, few, offset, limit)
 	return found, noDocument(op, "ledger", "", err)
 }

@@ -169,25 +169,15 @@ func TestLateDataDoesNotHoldUpLiveData(t *testing.T) {
 func TestRecordSaysWhenToComeAgain(t *testing.T) {
 	g := newGate()
 	f := setup(t, g)
-	results := make(chan error, 10_000)
-	f.submit(g, 0, results)
-	<-g.entered // one batch is being committed; what follows fills the queue
-	for i := range 8192 {
-		f.submit(g, 1+i, results)
-	}
+	results, n := f.fill(g)
 	_, err := f.tm.Record(ctx, device, iot.Persistent, []iot.Measurement{reading(f.dev, 1, "1")})
 	f.kind("while the queue stays full", err, fault.Exhausted)
 	var told *fault.Error
 	if !errors.As(err, &told) || told.Retry <= 0 {
 		t.Errorf("%v does not say when to come again", err)
 	}
-	go func() {
-		g.outcome <- nil
-		for range g.entered {
-			g.outcome <- nil
-		}
-	}()
-	for range 8193 {
+	go g.free()
+	for range n {
 		f.must(<-results)
 	}
 	f.tm.Close()

@@ -101,20 +101,17 @@ const (
 	settling = 30 * time.Second
 )
 
-// begin gives the connection its place among those of the client.
-// It is remembered durably before the client may publish: if the platform dies, what was delivered on an older connection must not pass for
-// what this one did not get through.
+// begin gives the connection its place among those of the client. After a goodbye it is remembered durably before the client may publish: if
+// the platform dies, what was delivered on an older connection must not pass for what this one did not get through. After a break the client
+// comes to repeat, and what was delivered on the broken connection stays the latest, over a crash as well.
 func (h *handler) begin(clientID string) {
 	h.client = xxhash.Sum64String(clientID)
 	h.connected = time.Now().UnixNano() // ascending also over restarts, unlike the platform's clock in tests
-	// Only after a goodbye: a client whose connection broke comes to repeat, and then what was delivered on that one stays the latest, over a
-	// crash as well.
 	if last, ok := h.g.ends.GetIfPresent(clientKey{h.p.Tenant, clientID}); !ok || !last.goodbye {
 		return
 	}
 	if err := h.g.Telemetry.Connected(h.ctx, h.p.Tenant, h.client, h.connected); err != nil {
 		h.g.Log.Warn("a connection is not remembered, its repetitions are stored again", "tenant", h.p.Tenant, "client", clientID, "err", err)
-		h.known = map[series.Delivery]bool{}
 		h.blind = true
 	}
 }
