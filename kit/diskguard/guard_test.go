@@ -64,7 +64,7 @@ func TestBallast(t *testing.T) {
 	g, d, dir := open(t, 900*mib)
 	_, low := g.Space()
 	ctx, cancel := context.WithCancel(context.Background())
-	ticks, told := make(chan time.Time), make(chan bool)
+	ticks, told := make(chan time.Time), make(chan bool, 4) // Run may see a change one tick early, and must not wait for the test then
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
