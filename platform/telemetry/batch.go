@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,8 +15,8 @@ import (
 const (
 	// maxBatch entries share a commit. Beyond it a commit costs more than the shared fsync saves.
 	maxBatch = 1000
-	// underSync is how many commits may wait for the disk. They share its next turn.
-	underSync = 2
+	// committers is how many batches may be under way: one that is being put together, two that share the next turns of the disk, and one that is answered.
+	committers = 4
 )
 
 // submission is what one caller waits for. It is committed as a whole or not at all.
@@ -43,24 +42,25 @@ func (s *submission) each(fn func(*iot.Measurement)) {
 	}
 }
 
-// batcher commits what many callers submit. One goroutine appends, taking whatever waits in the lanes when the previous commit has ended:
-// under load groups form by themselves, without load nobody waits. A second one waits for the disk, a third one publishes and answers.
+// batcher commits what many callers submit. A few goroutines take turns: who has the turn takes what waits in the lanes and appends it;
+// then it passes the turn on, waits for the disk, publishes and answers. Under load groups form by themselves, without load nobody waits.
 type batcher struct {
 	d     Deps
 	books *books
 	lanes *lanes
-	begun chan commit       // on their way to the disk, in order
-	done  chan []submission // committed, to be published and answered, in order
-	free  chan []submission
+	turn  chan turn // one, for who may take and append
 	wg    sync.WaitGroup
 
 	size    prometheus.Histogram
 	latency prometheus.Histogram
 }
 
+// turn is the right to take the next batch. Answers go out in the order of the batches: before is closed when the batch before is answered.
+type turn struct{ before <-chan struct{} }
+
 func newBatcher(d Deps, books *books) *batcher {
 	b := &batcher{
-		d: d, books: books, lanes: newLanes(), begun: make(chan commit, underSync), done: make(chan []submission, 1), free: make(chan []submission, underSync+4),
+		d: d, books: books, lanes: newLanes(), turn: make(chan turn, 1),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_batch_entries", Help: "Measurements per commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 6)}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_telemetry_commit_seconds", Help: "Duration of a commit of measurements.",
@@ -70,13 +70,12 @@ func newBatcher(d Deps, books *books) *batcher {
 		d.Reg.MustRegister(b.size, b.latency)
 		b.lanes.export(d.Reg)
 	}
-	for range cap(b.free) {
-		b.free <- make([]submission, 0, maxBatch)
+	none := make(chan struct{})
+	close(none)
+	b.turn <- turn{none}
+	for range committers {
+		b.wg.Go(b.commitForever)
 	}
-	b.wg.Add(3)
-	go b.commit()
-	go b.sync()
-	go b.answer()
 	return b
 }
 
@@ -95,28 +94,29 @@ func (b *batcher) submit(ctx context.Context, s submission) {
 	}
 }
 
-// commit owns the order of commits. It does not wait for the disk: the next commit enters the log while the one before is written.
-func (b *batcher) commit() {
-	defer b.wg.Done()
-	defer close(b.begun)
-	entries := make([]series.Entry, 0, maxBatch)
+// commitForever is one of those who take turns. It returns when the lanes are closed and empty.
+func (b *batcher) commitForever() {
+	batch, entries := make([]submission, 0, maxBatch), make([]series.Entry, 0, maxBatch)
+	out := outbox{bus: b.d.Bus, m: map[topic][]byte{}}
 	for {
-		batch, ok := b.lanes.take((<-b.free)[:0])
-		if !ok {
+		mine, ok := <-b.turn, false
+		if batch, ok = b.lanes.take(batch[:0]); !ok {
+			b.turn <- mine
 			return
 		}
-		c := commit{batch: batch, at: b.d.Clock.Now()}
-		entries, c.durable = b.begin(batch, entries)
+		at := b.d.Clock.Now()
+		var durable func() error
+		entries, durable = b.begin(batch, entries)
+		answered := make(chan struct{})
+		b.turn <- turn{answered}
+		b.settle(batch, durable)
+		b.latency.Observe(b.d.Clock.Now().Sub(at).Seconds())
+		<-mine.before
+		b.answer(batch, &out)
+		close(answered)
 		clear(entries)
-		b.begun <- c
+		clear(batch)
 	}
-}
-
-// commit is a batch on its way to the disk.
-type commit struct {
-	batch   []submission
-	at      time.Time
-	durable func() error // nil if nothing of it is on its way
 }
 
 // begin puts the submissions of a batch into the store, and notes in each what cannot be. buf is memory to use.
@@ -172,17 +172,6 @@ func fail(batch []submission, err error) {
 	}
 }
 
-// sync waits for the disk, commit after commit.
-func (b *batcher) sync() {
-	defer b.wg.Done()
-	defer close(b.done)
-	for c := range b.begun {
-		b.settle(c.batch, c.durable)
-		b.latency.Observe(b.d.Clock.Now().Sub(c.at).Seconds())
-		b.done <- c.batch
-	}
-}
-
 // receive counts a submission as under way. What is not to be stored has no place in a ledger.
 func (b *batcher) receive(s *submission) {
 	if s.mode == iot.Transient {
@@ -211,22 +200,16 @@ func (b *batcher) book(batch []submission) {
 }
 
 // answer publishes what was committed, then tells the callers.
-func (b *batcher) answer() {
-	defer b.wg.Done()
-	out := outbox{bus: b.d.Bus, m: map[topic][]byte{}}
-	for batch := range b.done {
-		for i := range batch {
-			if s := &batch[i]; s.err == nil && s.mode != iot.Quiescent {
-				s.each(func(m *iot.Measurement) { out.add(topic{s.tenant, s.mode == iot.CEP}, m) })
-			}
+func (b *batcher) answer(batch []submission, out *outbox) {
+	for i := range batch {
+		if s := &batch[i]; s.err == nil && s.mode != iot.Quiescent {
+			s.each(func(m *iot.Measurement) { out.add(topic{s.tenant, s.mode == iot.CEP}, m) })
 		}
-		out.flush()
-		b.lanes.answered(len(batch))
-		b.book(batch)
-		for i := range batch {
-			batch[i].done(batch[i].err)
-		}
-		clear(batch)
-		b.free <- batch
+	}
+	out.flush()
+	b.lanes.answered(len(batch))
+	b.book(batch)
+	for i := range batch {
+		batch[i].done(batch[i].err)
 	}
 }
