@@ -264,6 +264,9 @@ func restore(from, data string) (m manifest, err error) {
 	if m, err = readManifest(from); err != nil {
 		return m, err
 	}
+	if inside(from, data) {
+		return m, fault.E(op, fault.Invalid, "the data folder must not lie inside of the backup")
+	}
 	if err := newFolder(op, data); err != nil {
 		return m, err
 	}
@@ -290,6 +293,10 @@ func restore(from, data string) (m manifest, err error) {
 
 func restoreFile(from, data string, want backupFile) error {
 	name := filepath.FromSlash(want.Name)
+	// A pipe would be waited for, and a folder or device is not what was backed up.
+	if info, err := os.Stat(filepath.Join(from, name)); err == nil && !info.Mode().IsRegular() {
+		return fault.E(fault.Op("backup.Restore"), fault.Corrupt, "the backup is damaged: "+want.Name+" is not a file")
+	}
 	if err := os.MkdirAll(filepath.Dir(filepath.Join(data, name)), 0o700); err != nil {
 		return err
 	}

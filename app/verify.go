@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/spf13/cobra"
@@ -78,6 +79,8 @@ func (p *program) verifyData(ctx context.Context, data string) error {
 		switch {
 		case fault.Is(err, fault.Corrupt), pebble.IsCorruptionError(err):
 			report(done, err)
+		case errors.Is(err, syscall.EAGAIN):
+			return fault.E(op, fault.Conflict, err, "a server uses "+data+": stop it first, or verify a backup of it")
 		case err != nil:
 			return fault.E(op, fault.Unavailable, err, done+" cannot be read: "+err.Error())
 		default:

@@ -1,6 +1,7 @@
 package compat_test
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -55,6 +56,8 @@ func TestBackup(t *testing.T) {
 	isobar(t, 3, "is not empty", "backup", backup, "--data", options.Data)
 	isobar(t, 2, "must not lie inside of the data folder", "backup", filepath.Join(options.Data, "copy"), "--data", options.Data)
 	isobar(t, 3, "is not empty", "restore", backup, "--data", options.Data)
+	isobar(t, 2, "must not lie inside of the backup", "restore", backup, "--data", filepath.Join(backup, "data"))
+	isobar(t, 3, "a server uses "+options.Data, "verify", "--data", options.Data)
 	server.Kill()
 	isobar(t, 5, "no server runs on", "backup", filepath.Join(t.TempDir(), "none"), "--data", options.Data)
 
@@ -106,6 +109,11 @@ func damageBackup(t *testing.T, backup string) {
 			}
 		}
 	}
+	name := rig.Files(t, backup)[0]
+	if err := errors.Join(os.Remove(name), os.Mkdir(name, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	isobar(t, 6, "is not a file", "restore", backup, "--data", filepath.Join(t.TempDir(), "data"))
 }
 
 func leftIn(dir string) (names []string) {
