@@ -47,9 +47,9 @@ type trial struct {
 }
 
 var trials = []trial{
-	{"qos1w1", "MQTT QoS 1, a device waits for each acknowledgement", []string{"isobar", "diy", "mosquitto", "isobar-off", "isobar-raw"}, flood(1)},
-	{"qos1w32", "MQTT QoS 1, 32 unacknowledged messages for each connection: gateways", []string{"isobar", "diy", "isobar-off", "isobar-raw"}, flood(32)},
-	{"paced", "MQTT QoS 1 at the rate given with -rate", []string{"isobar", "diy"}, func(ctx context.Context, o *options, s *system) (figures, error) {
+	{"qos1w1", "MQTT QoS 1, a device waits for each acknowledgement", []string{"isobar", "diy", "lean", "mosquitto", "isobar-off", "isobar-raw"}, flood(1)},
+	{"qos1w32", "MQTT QoS 1, 32 unacknowledged messages for each connection: gateways", []string{"isobar", "diy", "lean", "isobar-off", "isobar-raw"}, flood(32)},
+	{"paced", "MQTT QoS 1 at the rate given with -rate", []string{"isobar", "diy", "lean"}, func(ctx context.Context, o *options, s *system) (figures, error) {
 		return measure(ctx, o, s, o.rate, 32, 1)
 	}},
 	{"three", "three values in a message, 10,000 messages/s", []string{"isobar"}, func(ctx context.Context, o *options, s *system) (figures, error) {
@@ -57,7 +57,7 @@ var trials = []trial{
 		return measure(ctx, o, s, 10000, 32, 1)
 	}},
 	{"half", "half of the highest rate that was found a moment before, with probes from publish to REST", []string{"isobar"}, half},
-	{"light", "one message at a time: from publish to what a query returns", []string{"isobar", "diy"}, light},
+	{"light", "one message at a time: from publish to what a query returns", []string{"isobar", "diy", "lean"}, light},
 	{"fsync1", "as qos1w1, every fsync 2 ms longer", []string{"isobar-2ms"}, flood(1)},
 	{"fsync32", "as qos1w32, every fsync 2 ms longer", []string{"isobar-2ms"}, flood(32)},
 	{"http1", "HTTP, 32 connections, each POST one measurement", []string{"isobar"}, post(1)},

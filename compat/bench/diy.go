@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -98,8 +99,112 @@ func jsonMessage(conn, n int) (topic, payload string) {
 	return fmt.Sprintf("bench/%04d", conn), fmt.Sprintf(`{"T":%02d.%d,"time":%s}`, 20+n%10, n%7, loadgen.Nanos)
 }
 
-// startDIY starts Mosquitto, InfluxDB and the forwarder between them, which has subscribed when it returns.
-func startDIY(o *options, dir string) (*system, error) {
+// telegrafConf are the settings of the tuned stack: a persistent session, writes of 5,000 messages or every 200 ms, 50,000 messages taken from
+// the broker and not yet written.
+const telegrafConf = `
+[agent]
+  interval = "1s"
+  flush_interval = "200ms"
+  flush_jitter = "0s"
+  metric_batch_size = 5000
+  metric_buffer_limit = 200000
+  omit_hostname = true
+  quiet = true
+[[outputs.influxdb]]
+  urls = ["http://%[2]s"]
+  database = "bench"
+  skip_database_creation = true
+[[inputs.mqtt_consumer]]
+  servers = ["tcp://%[1]s"]
+  topics = ["bench/#"]
+  topic_tag = ""
+  qos = 1
+  client_id = "telegraf"
+  persistent_session = true
+  max_undelivered_messages = 50000
+  data_format = "influx"
+`
+
+// startDIY starts Mosquitto, InfluxDB and Telegraf between them, which has subscribed when it returns.
+func startDIY(_ *options, dir string) (*system, error) {
+	bin, err := installed("telegraf")
+	if err != nil {
+		return nil, err
+	}
+	s, err := startMosquitto(dir)
+	if err != nil {
+		return nil, err
+	}
+	influx, err := s.addInflux(dir)
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	conf := filepath.Join(dir, "telegraf.conf")
+	if err := writeFile(conf, fmt.Sprintf(telegrafConf, s.mqtt, influx)); err != nil {
+		s.stop()
+		return nil, err
+	}
+	s.queries(influx, "line")
+	if err := s.add(exec.Command(bin, "--config", conf), func() bool { return sees(s.mqtt, influx, "ready") }); err != nil {
+		return nil, err
+	}
+	for !sees(s.mqtt, influx, "last") { // whatever asked whether it is ready has gone through when this has
+		time.Sleep(10 * time.Millisecond) // a poll
+	}
+	base, err := pointsWritten(influx)
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	s.written = func() (int, error) {
+		n, err := pointsWritten(influx)
+		return n - base, err
+	}
+	return s, nil
+}
+
+// sees publishes a message and reports whether one like it has come through to InfluxDB.
+func sees(mqtt, influx, name string) bool {
+	c, err := loadgen.Dial(mqtt, loadgen.Login{ClientID: "bench-" + name})
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	if c.Publish("bench/"+name, name+" v=1") != nil {
+		return false
+	}
+	for range 100 {
+		if n, err := countOf(influx, name); err == nil && n > 0 {
+			return true
+		}
+		time.Sleep(5 * time.Millisecond) // a poll
+	}
+	return false
+}
+
+// pointsWritten is InfluxDB's own counter, which costs it less than a query.
+func pointsWritten(influx string) (int, error) {
+	r, err := http.Get("http://" + influx + "/debug/vars")
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	var vars map[string]json.RawMessage
+	if err := json.NewDecoder(r.Body).Decode(&vars); err != nil {
+		return 0, err
+	}
+	for name, raw := range vars {
+		var v struct{ Values struct{ PointsWrittenOK int } }
+		if strings.HasPrefix(name, "httpd:") && json.Unmarshal(raw, &v) == nil {
+			return v.Values.PointsWrittenOK, nil
+		}
+	}
+	return 0, errors.New("InfluxDB does not count points")
+}
+
+// startLean is startDIY with our forwarder in the place of Telegraf.
+func startLean(o *options, dir string) (*system, error) {
 	s, err := startMosquitto(dir)
 	if err != nil {
 		return nil, err
@@ -118,23 +223,28 @@ func startDIY(o *options, dir string) (*system, error) {
 	if o.diy == "json" {
 		s.message = jsonMessage
 	}
-	s.query = influx
+	s.queries(influx, o.diy)
 	s.written = func() (int, error) { return fetchCount(counter) }
+	return s, nil
+}
+
+// queries asks InfluxDB for what devices sent in a format.
+func (s *system) queries(influx, format string) {
+	s.query = influx
 	s.stored = func() (int, error) { return influxCount(influx) }
 	s.probe = func(n int) (string, string, []byte, func(int, []byte) bool) {
 		at := time.Now().UnixNano()
 		payload := fmt.Sprintf("probe,d=%d v=1 %d", n, at)
-		if o.diy == "json" {
+		if format == "json" {
 			payload = fmt.Sprintf(`{"T":1,"time":%d}`, at)
 		}
-		from := map[string]string{"json": fmt.Sprintf("T WHERE d='p%d'", n), "line": fmt.Sprintf("probe WHERE d='%d'", n)}[o.diy]
+		from := map[string]string{"json": fmt.Sprintf("T WHERE d='p%d'", n), "line": fmt.Sprintf("probe WHERE d='%d'", n)}[format]
 		q := "/query?db=bench&q=" + url.QueryEscape("SELECT v FROM "+from)
 		return fmt.Sprintf("bench/p%d", n), payload, loadgen.Request("GET", influx, q, nil),
 			func(status int, body []byte) bool {
 				return status == http.StatusOK && strings.Contains(string(body), `"values"`)
 			}
 	}
-	return s, nil
 }
 
 func fetchCount(addr string) (int, error) {
@@ -148,8 +258,10 @@ func fetchCount(addr string) (int, error) {
 	return n, err
 }
 
-func influxCount(addr string) (int, error) {
-	r, err := http.Get("http://" + addr + "/query?db=bench&q=" + url.QueryEscape("SELECT count(v) FROM T"))
+func influxCount(addr string) (int, error) { return countOf(addr, "T") }
+
+func countOf(addr, measurement string) (int, error) {
+	r, err := http.Get("http://" + addr + "/query?db=bench&q=" + url.QueryEscape("SELECT count(v) FROM "+measurement))
 	if err != nil {
 		return 0, err
 	}

@@ -67,7 +67,7 @@ func main() {
 	flag.Float64Var(&o.void, "void", 0.9, "a round in which the generator needs more cores is void")
 	flag.StringVar(&o.profile, "profile", "", "record the platform with perf into this file during the load")
 	flag.StringVar(&o.json, "json", "", "file for the medians and all rounds")
-	flag.StringVar(&o.diy, "diy", "line", "what devices of the do-it-yourself stack send: line (InfluxDB line protocol, passed through) or json (decoded)")
+	flag.StringVar(&o.diy, "diy", "line", "what devices of the lean stack send: line (InfluxDB line protocol, passed through) or json (decoded)")
 	flag.IntVar(&o.forwarderBatch, "forwarder-batch", 5000, "messages per write of the forwarder")
 	flag.DurationVar(&o.forwarderEvery, "forwarder-every", 200*time.Millisecond, "longest time before a write of the forwarder")
 	flag.Parse()

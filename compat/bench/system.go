@@ -71,6 +71,7 @@ var makers = map[string]func(o *options, dir string) (*system, error){
 	"isobar-raw": func(o *options, dir string) (*system, error) { return startFloor(o) },
 	"mosquitto":  func(o *options, dir string) (*system, error) { return startMosquitto(dir) },
 	"diy":        startDIY,
+	"lean":       startLean,
 }
 
 // what the systems are, for people.
@@ -80,7 +81,8 @@ var systemNames = []struct{ name, what string }{
 	{"isobar-off", "the binary given with -bin with storage switched off: the same messages in transient mode, which takes all of the way but the store"},
 	{"isobar-raw", "our broker with a policy that acknowledges at once and stores nothing"},
 	{"mosquitto", "Mosquitto alone, tuned, acknowledging from memory"},
-	{"diy", "Mosquitto, a forwarder and InfluxDB, tuned: the do-it-yourself stack"},
+	{"diy", "Mosquitto, Telegraf and InfluxDB, tuned: the do-it-yourself stack"},
+	{"lean", "the same with a forwarder of ours in the place of Telegraf, which passes bytes on unread: the strongest form of that stack"},
 	{"against", "the binary given with -against (with -2ms likewise)"},
 }
 
