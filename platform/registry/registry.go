@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -42,6 +43,8 @@ type Registry struct {
 	namesMu sync.Mutex // guards forgotten, and is held while names is filled or emptied
 	// forgotten counts how often names was emptied: an answer of the store that was on its way meanwhile must not be remembered.
 	forgotten uint64
+
+	revised atomic.Uint64 // counts what was forgotten
 
 	stop func()
 }
@@ -107,8 +110,13 @@ func (r *Registry) publish(t iot.TenantID, a iot.Action, o Object) {
 	r.d.Bus.Publish(bus.Subject(t, "inventory", string(a), o.ID.String()), data)
 }
 
+// Revision changes when anything changed that Lookup, Source and Check may have answered differently before, for whoever asks them again and
+// again. Like their answers, it learns of changes on other nodes a moment later, and may miss one that the bus lost.
+func (r *Registry) Revision() uint64 { return r.revised.Load() }
+
 func (r *Registry) forget(t iot.TenantID, id iot.ID, names bool) {
 	r.owners.Invalidate(ownerKey{t, id})
+	defer r.revised.Add(1)
 	if names {
 		r.forgetNames()
 	}
@@ -119,6 +127,7 @@ func (r *Registry) forgetNames() {
 	defer r.namesMu.Unlock()
 	r.forgotten++
 	r.names.InvalidateAll()
+	r.revised.Add(1)
 }
 
 func (r *Registry) revision(p iot.Principal) sqlkit.Revision {

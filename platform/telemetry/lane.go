@@ -140,11 +140,11 @@ func (l *lanes) first(batch []submission) ([]submission, int, bool) {
 	return nil, 0, false
 }
 
-// pause lets company gather if the commit before began only a moment ago. When most of those who are ever under way at a time wait, there
-// is no company to come: they are devices that wait for their acknowledgements.
+// pause lets company gather if the commit before began only a moment ago. When half of those who are ever under way at a time wait, the commit
+// is worth it: they are devices that wait for their acknowledgements, and the other half gathers while the disk is busy.
 func (l *lanes) pause() {
 	l.peak = max(l.underway.Load(), l.peak-l.peak/16)
-	enough := min(max(l.peak*3/4, 1), commitAt)
+	enough := min(max(l.peak/2, 1), commitAt)
 	l.enough.Store(enough)
 	if wait := commitEvery - time.Since(l.last); wait > 0 && 1+len(l.live)+len(l.late) < int(enough) {
 		select {

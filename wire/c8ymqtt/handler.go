@@ -31,6 +31,7 @@ type handler struct {
 	topicID   string    // what rules for topics know the client by: the device id, or what the broker gave it
 	ctx       context.Context
 	topics    atomic.Pointer[access.TopicAccess]
+	leave     atomic.Pointer[leave]
 	revoked   atomic.Bool // its rights were taken: not even the will is published
 
 	// What tells repeated publishes from new ones; see repeat.go. Set by begin, then used by Publish and Closed only.

@@ -3,6 +3,7 @@ package c8ymqtt
 import (
 	"bytes"
 	"sync"
+	"time"
 
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/fault"
@@ -70,7 +71,7 @@ func (h *handler) publishLines(mode iot.ProcessingMode, child string, m *mqtt.Me
 
 // measure is the hot path: the source is in a cache, the decision too, and the store's answer comes later.
 func (h *handler) measure(a *arrival, mode iot.ProcessingMode, child string, m *iot.Measurement, done func(error)) {
-	t, err := h.target(child)
+	id, err := h.measures(child, m)
 	if err == nil {
 		err = measurable(m)
 	}
@@ -79,14 +80,37 @@ func (h *handler) measure(a *arrival, mode iot.ProcessingMode, child string, m *
 		done(err)
 		return
 	}
-	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin, access.MeasuredNames(h.p, m)...); err != nil {
-		h.refused(err)
-		done(err)
-		return
-	}
-	m.Source = t.id
-	h.g.Connectivity.Heard(h.p.Tenant, t.id)
+	m.Source = id
+	h.g.Connectivity.Heard(h.p.Tenant, id)
 	h.submit(a, m, mode, done)
+}
+
+// leaveTTL bounds how long a leave is believed although nothing was heard of a change.
+const leaveTTL = time.Second
+
+// leave is the answer that a device may measure for itself, which hardly ever changes from one message to the next.
+type leave struct {
+	device   iot.ID
+	revision uint64 // of the registry
+	until    time.Time
+}
+
+// measures returns whom a measurement is about, if the user may write it.
+func (h *handler) measures(child string, m *iot.Measurement) (iot.ID, error) {
+	plain := child == "" && len(h.p.Grants) == 0 // nothing of what is measured matters
+	now := h.g.Clock.Now()
+	if l := h.leave.Load(); plain && l != nil && l.revision == h.g.Registry.Revision() && now.Before(l.until) {
+		return l.device, nil
+	}
+	l := &leave{revision: h.g.Registry.Revision(), until: now.Add(leaveTTL)} // before it is asked
+	t, err := h.target(child)
+	if err == nil {
+		_, err = h.g.Registry.Check(h.ctx, h.p, t.id, access.Measurement, access.Admin, access.MeasuredNames(h.p, m)...)
+	}
+	if l.device = t.id; plain && err == nil {
+		h.leave.Store(l)
+	}
+	return t.id, err
 }
 
 // refused counts what the connected device sent in vain.
