@@ -11,6 +11,9 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/engine/series/seriesmem"
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/platform/telemetry"
 )
 
 // gated is a store whose Append waits for leave, and fails if that is an error.
@@ -128,5 +131,45 @@ func TestNothingIsAcknowledgedWithoutDatabase(t *testing.T) {
 	}
 	if v := c.publish("s/us", "nonsense"); v.Reason.Failed() {
 		t.Errorf("a mistake of the client was not acknowledged: %s", v.Reason)
+	}
+}
+
+// TestLeaveEndsWithTheRight: what a device may is remembered from one measurement to the next, but not longer than it is true.
+func TestLeaveEndsWithTheRight(t *testing.T) {
+	b := newBench(t, seriesmem.New())
+	owner := b.device("main", "d1")
+	c := b.connect("d1", owner)
+	defer c.close()
+	stored := func() int {
+		t.Helper()
+		id := must(b.registry.Lookup(ctx, "main", iot.SerialType, "d1"))(t)
+		_, n, err := b.telemetry.Measurements(ctx, iot.System("main"), telemetry.MeasurementQuery{Source: id, Count: true})
+		must(n, err)(t)
+		return n
+	}
+	measure := func(want int) {
+		t.Helper()
+		c.publish("s/us", "200,a,b,1")
+		if n := stored(); n != want {
+			t.Fatalf("%d measurements are stored, want %d", n, want)
+		}
+	}
+	measure(1)
+	measure(2)
+	id := must(b.registry.Lookup(ctx, "main", iot.SerialType, "d1"))(t)
+	system := iot.System("main")
+	for _, x := range []struct {
+		owner string
+		want  int
+	}{{"somebody", 2}, {string(iot.DeviceUser("d1")), 3}} {
+		must(b.registry.Patch(ctx, system, id, registry.Draft{Owner: &x.owner}))(t)
+		measure(x.want)
+	}
+	if _, err := b.registry.Delete(ctx, system, id, registry.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	measure(1) // it is made anew on first contact
+	if again := must(b.registry.Lookup(ctx, "main", iot.SerialType, "d1"))(t); again == id {
+		t.Error("the measurement went to a device that was deleted")
 	}
 }
