@@ -87,7 +87,7 @@ var systemNames = []struct{ name, what string }{
 }
 
 func installed(name string) (string, error) {
-	for _, dir := range []string{"", "/usr/sbin/", "/usr/bin/", "/usr/local/bin/", "/usr/local/sbin/"} {
+	for _, dir := range []string{"", "bin/peers/", "/usr/sbin/", "/usr/bin/", "/usr/local/bin/", "/usr/local/sbin/"} {
 		if p, err := exec.LookPath(dir + name); err == nil {
 			return p, nil
 		}
