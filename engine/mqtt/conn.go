@@ -38,6 +38,7 @@ type conn struct {
 
 	live   atomic.Pointer[sess] // Set while the session takes messages for this connection.
 	killed atomic.Bool
+	more   atomic.Bool   // The reader has the beginning of another packet at least: it will not rest before that is handled.
 	fresh  bool          // Reading goroutine only, as the next two: a packet was read since the deadline was looked at.
 	begun  bool          // A packet has begun, and its deadline was set.
 	silent time.Time     // The deadline, zero for none.

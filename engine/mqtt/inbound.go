@@ -149,7 +149,7 @@ func (c *conn) settled(p *inbound, err error) {
 	c.advance()
 }
 
-// acknowledge answers messages in order. While others are in progress, the writer collects the answers for one write.
+// acknowledge answers messages in order. While others are in progress, or about to be, the writer collects the answers for one write.
 func (c *conn) acknowledge(ready []*inbound, last bool) {
 	for _, p := range ready {
 		code := p.verdict.Reason
@@ -168,7 +168,7 @@ func (c *conn) acknowledge(ready []*inbound, last bool) {
 			c.srv.met.acknowledged.Inc()
 		}
 	}
-	if last {
+	if last && !c.more.Load() {
 		c.flush()
 	} else {
 		c.signal()

@@ -14,6 +14,9 @@ func (c *conn) readLoop() {
 	for c.out.waitRoom(c) {
 		h, body, err := c.rd.Next()
 		c.fresh = true
+		if more := c.rd.Buffered() > 0; more != c.more.Load() {
+			c.more.Store(more)
+		}
 		if err == nil {
 			c.srv.met.receivedB.Add(float64(h.Remaining + 2))
 			err = c.handle(h, body, &pub, &ack)
