@@ -34,6 +34,7 @@ type Config struct {
 	Edge           EdgeConfig
 	AuditKey       string
 	Mail           MailConfig
+	Services       ServicesConfig
 	// OIDCAllowInsecure lets tenants name providers and LDAP servers on this machine, also without encryption.
 	OIDCAllowInsecure bool
 	LogLevel          string
@@ -65,6 +66,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.Lookup("allow-plaintext").NoOptDefVal = "24h"
 	c.Edge.flags(f)
 	c.Mail.flags(f)
+	c.Services.flags(f)
 	f.BoolVar(&c.OIDCAllowInsecure, "oidc-allow-insecure", false, "for tests: let tenants name providers of single sign-on and LDAP servers on this machine, also without encryption")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", "text", "text or json")

@@ -52,12 +52,14 @@ func modules() []module {
 		{"rawlog", "platform", server, []string{"tenancy"}, startRawLog},
 		{"broker", "platform", server, []string{"rawlog", "connectivity", "identity", "telemetry", "devicemgmt", "limits"}, startBroker},
 		{"web", "user", server, nil, startWeb},
-		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "limits"}, startREST},
+		{"applogic", "platform", server, []string{"sql", "bus", "access", "tenancy", "audit", "web"}, startApplications},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
 		{"admin socket", "kit", server, []string{"sql", "series", "broker", "audit"}, startSocket},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.
 		{"mqtt listener", "edge", server, []string{"broker", "certificates", "firewall", "limits"}, startMQTTListeners},
 		{"http listener", "edge", server, []string{"rest", "realtime", "broker", "web", "certificates", "firewall", "limits"}, startHTTPListeners},
+		{"microservices", "platform", server, []string{"applogic", "http listener"}, startMicroservices},
 	}
 }
 

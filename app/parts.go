@@ -20,6 +20,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/diskguard"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/platform/applogic"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
@@ -67,6 +68,7 @@ type parts struct {
 	realtime      *bayeux.Server
 	rest          *c8yrest.Server
 	web           *web.Server
+	applications  *applogic.Apps
 
 	certificates *protect.Certificates // nil without encrypted listeners
 	plaintext    *protect.Plaintext

@@ -36,7 +36,7 @@ func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 	}
 	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, Users: p.users, SSO: p.sso,
 		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
-		Apps: []c8yrest.App{{ID: 1, Name: web.Home, Key: "isobar-application-key", ContextPath: web.Home, Manifest: p.web.Manifest(web.Home)}}})
+		Applications: p.applications})
 	return nil, nil
 }
 
@@ -58,6 +58,8 @@ func (p *parts) handler() http.Handler {
 			p.web.ServeHTTP(w, r)
 		case hasPrefix(r.URL.Path, "/apps", "/notification", "/cep", "/mqtt", "/healthz", "/readyz", "/metrics", "/favicon.ico"):
 			mux.ServeHTTP(w, r)
+		case hasPrefix(r.URL.Path, "/service"):
+			p.rest.ServeService(w, r)
 		default: // not through the mux, which would redirect doubled slashes and lose the body
 			p.rest.ServeHTTP(w, r)
 		}

@@ -95,7 +95,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), certificateRules(), topicRules(), loginRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -448,10 +448,8 @@ func grantRules() []rule {
 }
 
 func tenantRules() []rule {
-	const o, app = "/tenant/options", "/application/applications"
+	const o = "/tenant/options"
 	read, admin := holds("ROLE_OPTION_MANAGEMENT_READ"), holds("ROLE_OPTION_MANAGEMENT_ADMIN")
-	// 5.8 names APPLICATION_MANAGEMENT_READ "or explicit access"; the only application is the platform's own front, which is everybody's
-	apps := or2(holds("ROLE_APPLICATION_MANAGEMENT_READ"))
 	option := func(m *matrix) map[string]string {
 		key := fmt.Sprint("k", m.next())
 		m.admin.Want(m.t, 200, "POST", o, map[string]string{"category": "compat", "key": key, "value": m.mark}, nil)
@@ -481,13 +479,6 @@ func tenantRules() []rule {
 		{route: "DELETE " + o + "/{category}/{key}", request: o + "/compat/{spare}", make: option, may: admin},
 		{route: "GET /tenant/system/options", may: anybody},
 		{route: "GET /tenant/system/options/{category}/{key}", request: "/tenant/system/options/system/version", may: anybody},
-		{route: "GET " + app, may: apps},
-		{route: "GET " + app + "/{id}", request: app + "/1", may: apps},
-		{route: "GET " + app + "/{id}/manifest", request: app + "/1/manifest", may: apps},
-		{route: "GET /application/applicationsByUser/{user}", request: "/application/applicationsByUser/nothing", may: apps},
-		{route: "GET /application/applicationsByTenant/{tenant}", request: "/application/applicationsByTenant/main", may: apps, elsewhere: anyStatus},
-		{route: "GET /application/applicationsByOwner/{tenant}", request: "/application/applicationsByOwner/main", may: apps, elsewhere: anyStatus},
-		{route: "GET /application/applicationsByName/{name}", request: "/application/applicationsByName/none", may: apps},
 	}
 }
 

@@ -298,3 +298,108 @@ for (const [name, login] of [['Basic', () => client], ['a token', () => Client.a
 }
 
 after(() => { setTimeout(() => process.exit(), 500).unref(); }); // CometD's adapter keeps sockets open
+
+// A ZIP file of stored files, made by hand: what is tested needs no library for it.
+function archive(files) {
+  const table = Array.from({ length: 256 }, (_, n) => { let c = n; for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1; return c >>> 0; });
+  const crc = b => (b.reduce((c, x) => table[(c ^ x) & 0xff] ^ (c >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
+  const heads = [], parts = [];
+  let at = 0;
+  for (const [path, text] of Object.entries(files)) {
+    const name = Buffer.from(path), data = Buffer.from(text), common = Buffer.alloc(26);
+    common.writeUInt16LE(20, 0); common.writeUInt32LE(crc(data), 10); common.writeUInt32LE(data.length, 14); common.writeUInt32LE(data.length, 18); common.writeUInt16LE(name.length, 22);
+    const central = Buffer.alloc(14);
+    central.writeUInt32LE(at, 10);
+    heads.push(Buffer.from('PK\x01\x02\x14\x00', 'latin1'), common, central, name);
+    parts.push(Buffer.from('PK\x03\x04', 'latin1'), common, name, data);
+    at += 30 + name.length + data.length;
+  }
+  const directory = Buffer.concat(heads), end = Buffer.alloc(22);
+  end.write('PK\x05\x06', 'latin1'); end.writeUInt16LE(Object.keys(files).length, 8); end.writeUInt16LE(Object.keys(files).length, 10); end.writeUInt32LE(directory.length, 12); end.writeUInt32LE(at, 16);
+  return Buffer.concat([...parts, directory, end]);
+}
+
+test('applications: upload, activate, open, patch, versions, delete', async () => {
+  const apps = client.application, name = unique('web');
+  const { data: app, res } = await apps.create({ name, key: name, contextPath: name, type: 'HOSTED', availability: 'PRIVATE' });
+  assert.equal(res.status, 201);
+  const open = (path, init) => fetch(`${url}/apps/${path}`, { redirect: 'manual', ...init });
+  assert.equal((await open(name + '/')).status, 404);
+
+  const files = { 'index.html': '<p>one</p>', 'main.1a2b3c4d5e6f7a8b.js': '1', 'cumulocity.json': JSON.stringify({ name, contextPath: name, noAppSwitcher: true }) };
+  const { data: binary } = await apps.binary(app).upload(archive(files), 'web.zip');
+  assert.ok(binary.id);
+  await apps.update({ id: app.id, activeVersionId: binary.id });
+  const detail = (await apps.detail(app.id)).data;
+  assert.equal(detail.activeVersionId, binary.id);
+  assert.equal(detail.noAppSwitcher, true);
+
+  const bare = await open(name);
+  assert.equal(bare.status, 302);
+  assert.equal(bare.headers.get('location'), `/apps/${name}/`);
+  const index = await open(name + '/');
+  assert.equal(index.status, 200);
+  assert.match(index.headers.get('content-type'), /^text\/html/);
+  assert.equal(index.headers.get('cache-control'), 'no-cache');
+  assert.equal(await index.text(), '<p>one</p>');
+  assert.equal((await open(name + '/', { headers: { 'if-none-match': index.headers.get('etag') } })).status, 304);
+  const script = await open(name + '/main.1a2b3c4d5e6f7a8b.js');
+  assert.match(script.headers.get('content-type'), /^text\/javascript/);
+  assert.match(script.headers.get('cache-control'), /immutable/);
+  assert.equal((await open(`public/${name}/index.html`)).status, 200);
+  for (const path of [`${name}/..%2f..%2fisobar/index.html`, `${name}/%2e%2e/%2e%2e/etc/passwd`, `${name}/INDEX.HTML`, `${name}/..%5cindex.html`, `${name}@none/`, `public/public-options@app-${name}/options.json`]) {
+    assert.ok((await open(path)).status >= 300, path);
+  }
+
+  assert.equal((await apps.getAppManifest(app)).name, name);
+  assert.equal((await apps.getManifestOfContextPath(name)).data.id, app.id);
+  await apps.storeAppManifest(app, { name, contextPath: name, patched: 1 });
+  assert.equal((await apps.getAppManifest(app)).patched, 1);
+  assert.equal(await (await open(name + '/')).text(), '<p>one</p>');
+
+  const upload = (version, text, tags) => apps.binary(app).uploadApplicationVersion(Object.assign(archive({ ...files, 'index.html': text }), { name: version + '.zip' }), version, tags);
+  assert.deepEqual((await upload('1.0.0', 'v1', ['Stable'])).data.tags, ['stable', 'latest']);
+  await upload('2.0.0', 'v2');
+  assert.equal(await (await open(name + '/')).text(), 'v1');
+  assert.equal(await (await open(name + '@2.0.0/')).text(), 'v2');
+  assert.equal(await (await open(name + '@stable/')).text(), 'v1');
+  assert.equal((await failure(upload('2.0.0', 'again'))).status, 409);
+  await apps.setPackageVersionTag(app, '2.0.0', ['latest']);
+  assert.equal(await (await open(name + '/')).text(), 'v2');
+  assert.equal((await apps.listVersions(app)).data.length, 2);
+  assert.equal((await failure(apps.deleteVersionPackage(app, { tag: 'latest' }))).status, 409);
+  await apps.deleteVersionPackage(app, { version: '1.0.0' });
+  assert.equal((await apps.listVersions(app)).data.length, 1);
+
+  const binaries = (await apps.binary(app).list()).data;
+  assert.ok(binaries.length >= 2);
+  const bytes = Buffer.from(await (await apps.binary(app).downloadArchive(binaries[0].id)).arrayBuffer());
+  assert.equal(bytes.subarray(0, 2).toString(), 'PK');
+  const unused = (await apps.binary(app).upload(archive(files), 'unused.zip')).data;
+  assert.equal((await apps.binary(app).delete(unused.id)).res.status, 204);
+
+  const { data: copy } = await apps.clone(app);
+  assert.equal(copy.name, 'clone' + name);
+  assert.equal(await (await open(`clone${name}/`)).text(), 'v2');
+  for (const list of [apps.list({ pageSize: 2000 }), apps.listByName(name), apps.listByTenant(tenant, { pageSize: 2000 }), apps.listByOwner(tenant, { pageSize: 2000 }), apps.listByUser('admin', { pageSize: 2000 })]) {
+    assert.ok((await list).data.some(a => a.id === app.id));
+  }
+  assert.equal((await apps.isAvailable(name)).data, true);
+  assert.deepEqual(await apps.updateApplicationConfig(app, { a: 1 }).then(a => a.config), { a: 1 });
+  assert.equal((await apps.updateApplicationAvailability(app, 'SHARED')).data.availability, 'SHARED');
+  assert.equal((await apps.reactivateArchive(app.id)).res.status, 200);
+  for (const id of [copy.id, app.id]) assert.equal((await apps.delete(id)).res.status, 204);
+  assert.equal((await open(name + '/')).status, 404);
+  assert.equal((await failure(apps.detail(app.id))).status, 404);
+});
+
+test('applications: a microservice has a bootstrap user', async () => {
+  const name = unique('svc'), { data: app } = await client.application.create({ name, key: name, type: 'MICROSERVICE' });
+  const { data: user } = await client.application.getBootstrapUser(app);
+  assert.equal(user.name, 'servicebootstrap_' + name);
+  const c = await new FetchClient({ user: user.name, password: user.password, tenant: user.tenant }, url).fetch('/application/currentApplication');
+  assert.equal((await c.json()).id, app.id);
+  assert.equal((await client.application.getInstanceLog(app, name + '-1')).data.logs, '');
+  assert.ok(Array.isArray((await client.application.getStatusDetails(app)).data));
+  await client.application.delete(app);
+});

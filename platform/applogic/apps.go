@@ -65,7 +65,7 @@ type Apps struct {
 }
 
 const (
-	maxRemembered  = 1000   // tenants
+	maxRemembered  = 1000    // tenants
 	rememberedSize = 100_000 // files of archives
 )
 
@@ -91,7 +91,10 @@ func New(d Deps) (*Apps, error) {
 	return s, nil
 }
 
-// Close ends processes and the subscription to changes.
+// StopServing ends the processes for good.
+func (s *Apps) StopServing(ctx context.Context) error { return s.runner.close(ctx) }
+
+// Close ends what is left of the processes, and the subscription to changes.
 func (s *Apps) Close(ctx context.Context) error {
 	err := s.runner.close(ctx)
 	s.stop()
@@ -313,7 +316,7 @@ func (s *Apps) create(ctx context.Context, p iot.Principal, a App) (App, error) 
 	if a.Type == Microservice {
 		a.Bootstrap = s.seal(password, a.Owner, a.ID)
 	}
-	if a.ContextPath != "" && a.Place() == s.d.Home.Place() && p.Tenant == iot.Management {
+	if a.Place() == s.d.Home.Place() {
 		return App{}, taken(a)
 	}
 	rev := s.revision(p)
@@ -366,7 +369,13 @@ func (s *Apps) update(ctx context.Context, p iot.Principal, a App, activity stri
 		if err := access.ServiceRoles(now.Owner, slices.Concat(now.Roles, now.RequiredRoles)); err != nil {
 			return now, err
 		}
-		return now, now.check()
+		if err := now.check(); err != nil {
+			return now, err
+		}
+		if now.Place() == s.d.Home.Place() {
+			return now, taken(now)
+		}
+		return now, nil
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

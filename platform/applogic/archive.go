@@ -209,4 +209,3 @@ func (e entry) gzip(packed io.Reader) io.Reader {
 	head := "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 	return io.MultiReader(strings.NewReader(head), io.LimitReader(packed, e.packed), strings.NewReader(string(tail[:])))
 }
-

@@ -283,19 +283,45 @@ func (s *Apps) AddVersion(ctx context.Context, p iot.Principal, key string, v Ve
 	if err := v.check(); err != nil {
 		return v, err
 	}
-	_, b, err := s.upload(ctx, p, a, name, content, func(now *App, b Binary) error {
-		if _, taken := now.Find(v.Version); taken {
-			return fault.E(op, fault.Exists, "the application has a version or tag "+v.Version+" already")
-		}
+	after, _, err := s.upload(ctx, p, a, name, content, func(now *App, b Binary) error {
 		v.Binary = b.ID
-		if len(now.Versions) == 0 && !slices.Contains(v.Tags, Latest) {
-			v.Tags = append(v.Tags, Latest)
-		}
-		now.Versions = append(now.Versions, v)
-		return now.tag(v.Version, v.Tags)
+		return now.addVersion(v)
 	})
-	v.Binary = b.ID
-	return v, err
+	if err != nil {
+		return v, err
+	}
+	v, _ = after.Find(v.Version)
+	return v, nil
+}
+
+// NameVersion makes a binary that the application has already a version.
+func (s *Apps) NameVersion(ctx context.Context, p iot.Principal, key string, v Version) (Version, error) {
+	if err := v.check(); err != nil {
+		return v, err
+	}
+	a, err := s.Update(ctx, p, key, func(a *App) error {
+		if _, ok := a.binary(v.Binary); !ok || a.Type != Hosted {
+			return fault.E(fault.Op("applogic.NameVersion"), fault.Invalid, "binaryId must be the id of a binary of a hosted application")
+		}
+		return a.addVersion(v)
+	})
+	if err != nil {
+		return v, err
+	}
+	v, _ = a.Find(v.Version)
+	return v, nil
+}
+
+// addVersion adds a version, the first one as the latest.
+func (a *App) addVersion(v Version) error {
+	if _, taken := a.Find(v.Version); taken {
+		return fault.E(fault.Op("applogic.AddVersion"), fault.Exists, "the application has a version or tag "+v.Version+" already")
+	}
+	if len(a.Versions) == 0 && !slices.Contains(v.Tags, Latest) {
+		v.Tags = append(slices.Clone(v.Tags), Latest)
+	}
+	a.Versions = append(a.Versions, v)
+	return a.tag(v.Version, v.Tags)
 }
 
 // check says what no version can be, and brings its tags into their form.

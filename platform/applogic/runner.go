@@ -454,4 +454,3 @@ func (t *tail) bytes() []byte {
 	defer t.mu.Unlock()
 	return slices.Clone(t.b)
 }
-

@@ -75,16 +75,6 @@ func (s *Apps) File(ctx context.Context, t iot.TenantID, at string, gzip bool) (
 	return s.file(ctx, a, binary, name, gzip)
 }
 
-// HasApp reports whether an uploaded application of a tenant takes a context path, also that of the platform's own application.
-func (s *Apps) HasApp(ctx context.Context, t iot.TenantID, place string) bool {
-	apps, err := s.of(ctx, t)
-	if err != nil {
-		return false
-	}
-	a, ok := pick(t, apps, func(a App) bool { return a.Type == Hosted && a.ContextPath == place && a.ID != s.d.Home.ID })
-	return ok && a.Active != 0
-}
-
 func (s *Apps) file(ctx context.Context, a App, binary iot.ID, name string, gzip bool) (File, error) {
 	dir, err := s.archive(ctx, a, binary)
 	if err != nil {
@@ -196,8 +186,8 @@ func (b *blobAt) fetch(from int64) error {
 // Service is where a microservice of p's tenant is reached.
 type Service struct {
 	URL *url.URL
-	// Control refuses addresses that the owner of the service must not reach; it fits net.Dialer. Nil: any address is fine.
-	Control func(network, address string, _ syscall.RawConn) error
+	// PublicOnly says that its owner must not make us connect to addresses that are not public.
+	PublicOnly bool
 }
 
 // Service finds the microservice with a context path that p's tenant is subscribed to. It asks for no permission: the service decides by the caller's
@@ -225,11 +215,7 @@ func (s *Apps) Service(ctx context.Context, p iot.Principal, place string) (Serv
 		if err != nil {
 			return Service{}, fault.E(op, fault.Corrupt, err)
 		}
-		x := Service{URL: u}
-		if a.Owner != iot.Management && !s.d.PrivateAddresses {
-			x.Control = publicOnly
-		}
-		return x, nil
+		return Service{URL: u, PublicOnly: a.Owner != iot.Management && !s.d.PrivateAddresses}, nil
 	}
 	port, err := s.runner.port(a)
 	if err != nil {
@@ -250,8 +236,9 @@ func (s *Apps) subscribedTo(ctx context.Context, t iot.TenantID) (map[iot.ID]boo
 	return out, nil
 }
 
-// publicOnly refuses to connect to what is not in the public Internet. It sees the address after names were resolved, so that no name leads around it.
-func publicOnly(_, address string, _ syscall.RawConn) error {
+// PublicOnly refuses to connect to what is not in the public Internet; it is the Control of a net.Dialer. It sees the address after names were resolved, so
+// that no name leads around it.
+func PublicOnly(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	ip := net.ParseIP(host)
 	if err != nil || ip == nil || !public(ip) {

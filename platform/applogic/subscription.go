@@ -14,8 +14,10 @@ import (
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-func (a App) bootstrapUser() iot.UserName { return iot.UserName(access.ServiceBootstrapPrefix + a.Name) }
-func (a App) serviceUser() iot.UserName   { return iot.UserName(access.ServicePrefix + a.Name) }
+func (a App) bootstrapUser() iot.UserName {
+	return iot.UserName(access.ServiceBootstrapPrefix + a.Name)
+}
+func (a App) serviceUser() iot.UserName { return iot.UserName(access.ServicePrefix + a.Name) }
 
 func (s *Apps) seal(password string, t iot.TenantID, id iot.ID) string {
 	return s.d.Vault.Seal([]byte(password), "application", string(t), id.String())

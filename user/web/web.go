@@ -30,6 +30,8 @@ const permissions = "accelerometer=(), camera=(), display-capture=(), geolocatio
 // Server serves the embedded applications. It is safe for concurrent use.
 type Server struct {
 	files map[string]*file // by path below /apps/
+	// Find finds files of applications that were uploaded. Set it before the first request; nil: there are none.
+	Find Finder
 }
 
 type file struct {
@@ -136,7 +138,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, name string) 
 		http.Error(w, "The web front is not part of this binary. Build it with: make ui build", http.StatusNotFound)
 		return
 	case f == nil:
-		http.Error(w, "there is no application or file here", http.StatusNotFound)
+		s.serveUploaded(w, r, name)
 		return
 	}
 	h := w.Header()

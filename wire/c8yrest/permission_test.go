@@ -36,7 +36,7 @@ type stage struct {
 	ids map[string]string
 }
 
-var families = strings.Fields("ALARM AUDIT DEVICE_CONTROL EVENT IDENTITY INVENTORY MEASUREMENT USER_MANAGEMENT OPTION_MANAGEMENT TENANT_MANAGEMENT MQTT_SERVICE")
+var families = strings.Fields("ALARM AUDIT DEVICE_CONTROL EVENT IDENTITY INVENTORY MEASUREMENT USER_MANAGEMENT OPTION_MANAGEMENT TENANT_MANAGEMENT MQTT_SERVICE APPLICATION_MANAGEMENT")
 
 func setStage(t *testing.T) *stage {
 	s := &stage{server: start(t), ids: map[string]string{}}
@@ -77,6 +77,7 @@ func (s *stage) fill(t *testing.T) {
 	make("alarm", own, "/alarm/alarms", `{"source":{"id":"{dev}"},"type":"t","text":"x","severity":"MAJOR","time":"2024-01-01"}`)
 	make("op", "admin", "/devicecontrol/operations", `{"deviceId":"{dev}"}`)
 	make("audit", "admin", "/audit/auditRecords", `{"type":"t","activity":"x","text":"y","time":"2024-01-01"}`)
+	make("app", "admin", "/application/applications", `{"name":"web","key":"web","contextPath":"web","type":"HOSTED"}`)
 	for i := range people {
 		make(fmt.Sprintf("own%d", i), own, "/inventory/managedObjects", `{"name":"gone"}`)
 		make(fmt.Sprintf("ev%d", i), own, "/event/events", `{"source":{"id":"{dev}"},"type":"t","text":"x","time":"2024-01-01"}`)

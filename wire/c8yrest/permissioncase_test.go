@@ -4,7 +4,7 @@ package c8yrest_test
 // # in a request stands for the number of the person, {name} for an id of the stage.
 func permissionCases() []permissionCase {
 	var out []permissionCase
-	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases()} {
+	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases(), applicationCases()} {
 		out = append(out, group...)
 	}
 	return out

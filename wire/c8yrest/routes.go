@@ -5,7 +5,7 @@ import "net/http"
 // Routes returns the table of all routes. It is data: the server, the tests that walk every route and the reference are made from it.
 func Routes() []Route {
 	var out []Route
-	for _, group := range [][]Route{rootRoutes(), inventoryRoutes(), dataRoutes(), deviceRoutes(), accountRoutes(), loginRoutes(), ssoRoutes(), grantRoutes(), tenantRoutes(), certificateRoutes(), topicRoutes()} {
+	for _, group := range [][]Route{rootRoutes(), inventoryRoutes(), dataRoutes(), deviceRoutes(), accountRoutes(), loginRoutes(), ssoRoutes(), grantRoutes(), tenantRoutes(), applicationRoutes(), certificateRoutes(), topicRoutes()} {
 		out = append(out, group...)
 	}
 	return out
@@ -91,7 +91,7 @@ func accountRoutes() []Route {
 }
 
 func tenantRoutes() []Route {
-	const o, app = "/tenant/options", "/application/applications"
+	const o = "/tenant/options"
 	return []Route{
 		get("/tenant/currentTenant", currentTenant), get("/tenant/tenants", listTenants), get("/tenant/tenants/{tenant}", getTenant),
 		post("/tenant/tenants", createTenant), put("/tenant/tenants/{tenant}", updateTenant), del("/tenant/tenants/{tenant}", deleteTenant), get("/isobar/tenants/receipts", listReceipts),
@@ -100,7 +100,5 @@ func tenantRoutes() []Route {
 		get(o, listOptions), post(o, createOption), get(o+"/{category}", getOptions), put(o+"/{category}", putOptions),
 		get(o+"/{category}/{key}", getOption), put(o+"/{category}/{key}", putOption), del(o+"/{category}/{key}", deleteOption),
 		get("/tenant/system/options", listSystemOptions), get("/tenant/system/options/{category}/{key}", getSystemOption),
-		get(app, listApps), get(app+"/{id}", getApp), get(app+"/{id}/manifest", getManifest), get("/application/applicationsByUser/{user}", listApps),
-		get("/application/applicationsByTenant/{tenant}", listApps), get("/application/applicationsByOwner/{tenant}", listApps), get("/application/applicationsByName/{name}", listApps),
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/applogic"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/identity"
@@ -45,7 +46,7 @@ type Deps struct {
 	Audit         *audit.Log
 	Blobs         *blob.Store
 	Presence      Presence
-	Apps          []App // hosted applications
+	Applications  *applogic.Apps
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Reg           prometheus.Registerer
@@ -62,15 +63,6 @@ type Presence interface {
 	Heard(t iot.TenantID, id iot.ID)
 }
 
-// App is a web application that the platform hosts.
-type App struct {
-	ID          iot.ID
-	Name        string
-	Key         string
-	ContextPath string
-	Manifest    []byte // cumulocity.json
-}
-
 // Server is the handler of all routes of the dialect. It is safe for concurrent use.
 type Server struct {
 	Deps
@@ -78,6 +70,7 @@ type Server struct {
 	requests *prometheus.CounterVec
 	duration prometheus.Histogram
 	bodies   *semaphore.Weighted // bytes of the large bodies in memory
+	services proxies
 }
 
 // maxBody bounds a JSON body: 16 MB is the documented limit of a document.
@@ -92,6 +85,7 @@ func New(d Deps) *Server {
 	if d.Reg != nil {
 		d.Reg.MustRegister(s.requests, s.duration)
 	}
+	s.services = newProxies()
 	for _, rt := range Routes() {
 		s.router.add(rt)
 	}

@@ -19,6 +19,10 @@ func currentTenant(c *call) error {
 	if err != nil {
 		return err
 	}
+	apps, err := c.s.Applications.List(c.ctx, c.p)
+	if err != nil {
+		return err
+	}
 	domain := t.Domain
 	if domain == "" {
 		domain = host(c.r)
@@ -37,12 +41,8 @@ func currentTenant(c *call) error {
 	o.text("self", c.base()+"/tenant/currentTenant")
 	o.begin("applications")
 	o.list("references")
-	for _, a := range c.s.Apps {
-		o.open()
-		o.text("self", c.base()+"/tenant/tenants/"+string(t.ID)+"/applications/"+a.ID.String())
-		o.key("application")
-		c.writeApp(&o, a)
-		o.close()
+	for _, a := range apps {
+		c.writeAppReference(&o, t.ID, a)
 	}
 	o.endList()
 	o.close()
