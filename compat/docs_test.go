@@ -32,6 +32,7 @@ func TestDocsCommands(t *testing.T) {
 	for page, wants := range map[string][]string{
 		"backup.md":              {"backup of ", "restored ", "GOOD: every record is as it was written", "read documents.db"},
 		"connect-a-device.md":    {`"name":"Pump 7"`, `"value":21.5,"unit":"C"`, `"text":"too hot"`, `"severity":"MAJOR"`},
+		"applications.md":        {"My first application", `"tags":["stable","latest"]`, `"name":"servicebootstrap_weather"`, `/tenant/tenants/main/applications/`},
 		"ingest.md":              {`"received":2,"stored":1,"refused":1`, `"reasons":{"invalid":1}`, `"publications":[`},
 		"client-certificates.md": {`"name":"Plant"`, `"text":"by certificate"`, "not authorised"},
 		"access.md": {`"name":"Manager"`, `"text":"Yes: the inventory role Manager on Plant 1."`, `"path":[{"id":`, `{"user":"ann","allowed":true`, `"gained":["ROLE_ALARM_READ"`,
