@@ -48,6 +48,7 @@ func startApplications(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.tenants.AddEraser("applications", false, p.applications.Erase)
 	p.web.Find = p.findFile
 	return p.applications.Close, nil
 }

@@ -146,3 +146,24 @@ func TestMicroserviceByURL(t *testing.T) {
 	service.Close()
 	admin.Want(t, 503, "GET", "/service/echo/x", nil, nil)
 }
+
+// TestErasedOwnerLeavesNoApplications: what a tenant owned goes with it, and is counted in the receipt; nobody beside it ever saw it.
+func TestErasedOwnerLeavesNoApplications(t *testing.T) {
+	s := rig.Start(t, rig.Options{})
+	management := rig.User{URL: s.URL, Name: "management/admin", Password: rig.AdminPassword}
+	management.Want(t, 201, "POST", "/tenant/tenants", map[string]any{"id": "upper", "company": "Upper", "adminName": "boss", "adminPass": "Secret-12345", "adminEmail": "boss@example.com", "allowCreateTenants": true}, nil)
+	upper := rig.User{URL: s.URL, Name: "upper/boss", Password: "Secret-12345"}
+	var app madeApp
+	upper.Want(t, 201, "POST", "/application/applications", map[string]any{"name": "tool", "key": "tool", "type": "MICROSERVICE", "requiredRoles": []string{"ROLE_EVENT_READ"}}, &app)
+	upper.Want(t, 201, "POST", "/tenant/tenants/upper/applications", map[string]any{"application": map[string]string{"id": app.ID}}, nil)
+	upper.Want(t, 404, "POST", "/tenant/tenants/main/applications", map[string]any{"application": map[string]string{"id": app.ID}}, nil)
+	s.Admin().Want(t, 404, "GET", "/application/applications/"+app.ID, nil, nil)
+	management.Want(t, 204, "DELETE", "/tenant/tenants/upper", nil, nil)
+	var receipts struct {
+		Receipts []struct{ Counts map[string]int64 }
+	}
+	management.Want(t, 200, "GET", "/isobar/tenants/receipts", nil, &receipts)
+	if len(receipts.Receipts) != 1 || receipts.Receipts[0].Counts["applications"] != 1 {
+		t.Errorf("%+v", receipts)
+	}
+}

@@ -285,6 +285,26 @@ func (s *Apps) own(ctx context.Context, p iot.Principal, key string, l access.Le
 	return a, err
 }
 
+// Manageable returns nil if p may change an application, for callers that want to know before they read what p sends.
+func (s *Apps) Manageable(ctx context.Context, p iot.Principal, key string) error {
+	_, err := s.own(ctx, p, key, access.Admin)
+	return err
+}
+
+// Erase deletes all applications of a tenant that is being deleted, with the accounts of its services in other tenants, and returns how many there were.
+func (s *Apps) Erase(ctx context.Context, t iot.TenantID) (int64, error) {
+	all, err := s.d.Store.Owned(ctx, t)
+	if err != nil {
+		return 0, sqlkit.Fault("applogic.Erase", err)
+	}
+	for _, a := range all {
+		if err := s.Delete(ctx, iot.System(t), a.ID.String(), true); err != nil && !fault.Is(err, fault.NotFound) {
+			return 0, err
+		}
+	}
+	return int64(len(all)), nil
+}
+
 // Create stores an application of p's tenant. It needs ROLE_APPLICATION_MANAGEMENT_ADMIN.
 func (s *Apps) Create(ctx context.Context, p iot.Principal, a App) (App, error) {
 	if err := s.d.Policy.Check(ctx, p, access.Application, access.Admin, access.Object{}); err != nil {

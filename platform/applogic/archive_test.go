@@ -60,10 +60,10 @@ func TestArchivesThatAttackAreRefused(t *testing.T) {
 		"doubled slash": with("a//b"), "control": with("a\nb"), "dot at the end": with("a./b"), "blank at the end": with("a /b"), "invalid UTF-8": with("a\xffb"),
 		"long": with(strings.Repeat("a", maxPath+1)), "nested": with(strings.Repeat("a/", maxNesting+1) + "b"), "other case": with("INDEX.html"), "file and folder": with("index.html/x"),
 		"other case of a folder": with("Index.HTML/x"),
-		"link": packed(t, map[string]string{"index.html": "/etc/passwd"}, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }),
-		"pipe": packed(t, map[string]string{"index.html": ""}, func(h *zip.FileHeader) { h.SetMode(fs.ModeNamedPipe | 0o600) }),
-		"bomb": packed(t, map[string]string{"index.html": strings.Repeat("\x00", 32<<20)}, nil),
-		"size that lies": lying, "damaged": broken, "too many": packed(t, many, nil), "bad manifest": packed(t, map[string]string{"cumulocity.json": "{"}, nil),
+		"link":                   packed(t, map[string]string{"index.html": "/etc/passwd"}, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }),
+		"pipe":                   packed(t, map[string]string{"index.html": ""}, func(h *zip.FileHeader) { h.SetMode(fs.ModeNamedPipe | 0o600) }),
+		"bomb":                   packed(t, map[string]string{"index.html": strings.Repeat("\x00", 32<<20)}, nil),
+		"size that lies":         lying, "damaged": broken, "too many": packed(t, many, nil), "bad manifest": packed(t, map[string]string{"cumulocity.json": "{"}, nil),
 	} {
 		if err := inspected(b); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", what, err)

@@ -50,14 +50,18 @@ func contentType(name string) string {
 // hashed finds what build tools put before the extension: a hash of the content.
 var hashed = regexp.MustCompile(`[.-]([0-9A-Za-z_-]{8}|[0-9a-f]{8,64})\.[a-z0-9]{2,11}$`)
 
-// immutable reports whether the name of a file holds a hash of its content. A word is no hash: there must be a digit, or capitals among small letters.
+// immutable reports whether the name of a file holds a hash of its content. A word is no hash, nor one with a number: there must be capitals among small
+// letters, or digits among capitals, or nothing but hexadecimal digits of both kinds.
 func immutable(name string) bool {
 	m := hashed.FindStringSubmatch(path.Base(name))
 	if m == nil {
 		return false
 	}
-	inner := m[1][1:]
-	return strings.ContainsAny(m[1], "0123456789") && strings.ContainsAny(m[1], "abcdefABCDEF") || strings.ToLower(inner) != inner && strings.ToUpper(inner) != inner
+	hash, inner := m[1], m[1][1:]
+	digit := strings.ContainsAny(hash, "0123456789")
+	hex := strings.Trim(hash, "0123456789abcdef") == "" && strings.ContainsAny(hash, "abcdef")
+	upper := strings.ToUpper(hash) == hash && strings.ContainsAny(hash, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	return digit && (hex || upper) || strings.ToLower(inner) != inner && strings.ToUpper(inner) != inner
 }
 
 // serveUploaded serves a file of an uploaded application. Such applications come from the tenant, who decides what their scripts may do.

@@ -124,6 +124,9 @@ func deleteAppBinary(c *call) error {
 
 // patchFiles takes a form whose parts are files, named by their paths in the archive.
 func patchFiles(c *call) error {
+	if err := c.s.Applications.Manageable(c.ctx, c.p, c.r.PathValue("id")); err != nil { // before the files are read
+		return err
+	}
 	if err := c.room(); err != nil {
 		return err
 	}
@@ -181,11 +184,14 @@ func versionBody(b []byte) (v applogic.Version, err error) {
 
 // addVersion takes a form with the parts applicationBinary and applicationVersion in any order, or c8y: JSON that names a binary.
 func addVersion(c *call) error {
+	key := c.r.PathValue("id")
+	if err := c.s.Applications.Manageable(c.ctx, c.p, key); err != nil { // before the file is read
+		return err
+	}
 	parts, err := c.multipart(applogic.MaxArchive)
 	if err != nil {
 		return err
 	}
-	key := c.r.PathValue("id")
 	if parts == nil {
 		b, err := c.body()
 		if err != nil {
@@ -196,9 +202,6 @@ func addVersion(c *call) error {
 			v, err = c.s.Applications.NameVersion(c.ctx, c.p, key, v)
 		}
 		return c.addedVersion(v, err)
-	}
-	if _, err := c.s.Applications.Binaries(c.ctx, c.p, key); err != nil && fault.Is(err, fault.NotFound) { // before the file is read
-		return err
 	}
 	var v *applogic.Version
 	var content io.Reader
