@@ -397,7 +397,7 @@ test('applications: a microservice has a bootstrap user', async () => {
   const name = unique('svc'), { data: app } = await client.application.create({ name, key: name, type: 'MICROSERVICE' });
   const { data: user } = await client.application.getBootstrapUser(app);
   assert.equal(user.name, 'servicebootstrap_' + name);
-  const c = await new FetchClient({ user: user.name, password: user.password, tenant: user.tenant }, url).fetch('/application/currentApplication');
+  const c = await new FetchClient(new BasicAuth({ user: user.name, password: user.password, tenant: user.tenant }), url).fetch('/application/currentApplication');
   assert.equal((await c.json()).id, app.id);
   assert.equal((await client.application.getInstanceLog(app, name + '-1')).data.logs, '');
   assert.ok(Array.isArray((await client.application.getStatusDetails(app)).data));
