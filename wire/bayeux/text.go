@@ -10,6 +10,7 @@ import (
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/wire/smartrest"
+	"github.com/isobar-iot/isobar/wire/smartrest/one"
 )
 
 // Long polling as lines of SmartREST 1, on the same paths as JSON.
@@ -38,7 +39,7 @@ type text struct {
 	out []string
 }
 
-func (t *text) say(fields ...string) { t.out = append(t.out, smartrest.FormatLine(fields...)) }
+func (t *text) say(fields ...string) { t.out = append(t.out, one.Format(fields...)) }
 
 func (s *Server) pollText(w http.ResponseWriter, r *http.Request, e endpoint, body []byte) {
 	t := &text{c: s.caller(r, e, false), xid: strings.TrimSpace(r.Header.Get("X-Id"))}

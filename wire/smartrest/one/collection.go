@@ -85,9 +85,9 @@ type problem struct {
 // line tells of it: c8y: 41, the row and, for people, a text.
 func (p *problem) line() string {
 	if p.row == 0 {
-		return smartrest.FormatLine("41", p.text)
+		return Format("41", p.text)
 	}
-	return smartrest.FormatLine("41", fmt.Sprint(p.row), p.text)
+	return Format("41", fmt.Sprint(p.row), p.text)
 }
 
 // parse reads the rows that register a collection.
@@ -256,7 +256,7 @@ func (r *Response) line(e json.RawMessage, number int) (string, bool) {
 			fields = append(fields, smartrest.FieldText(v))
 		}
 	}
-	return smartrest.FormatLine(fields...), found && len(fields) <= 2+jsonpath.MaxFound
+	return Format(fields...), found && len(fields) <= 2+jsonpath.MaxFound
 }
 
 // Doc returns the stored form.

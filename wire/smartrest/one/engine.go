@@ -147,12 +147,12 @@ func registers(all []row) bool {
 
 const noTemplate = "No template for this X-ID."
 
-func (r *run) say(fields ...string) { r.group = append(r.group, smartrest.FormatLine(fields...)) }
+func (r *run) say(fields ...string) { r.group = append(r.group, Format(fields...)) }
 
 // endGroup ends the answers of one collection. c8y: those of a collection that a line 15 chose are announced by 87.
 func (r *run) endGroup() {
 	if len(r.group) > 0 && r.xid != r.own {
-		r.out = append(r.out, smartrest.FormatLine("87", strconv.Itoa(len(r.group)), r.xid))
+		r.out = append(r.out, Format("87", strconv.Itoa(len(r.group)), r.xid))
 	}
 	r.out = append(r.out, r.group...)
 	r.group = nil
