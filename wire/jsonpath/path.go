@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -66,6 +67,9 @@ func Parse(text string) (Path, error) {
 	rest := strings.TrimSpace(text)
 	if len(rest) > MaxLength {
 		return Path{}, fault.Errorf("jsonpath.Parse", fault.Invalid, "the path is longer than %d bytes", MaxLength)
+	}
+	if !utf8.ValidString(rest) || strings.IndexByte(rest, 0) >= 0 { // no document has such names
+		return Path{}, invalid(text, "it is not valid UTF-8")
 	}
 	rooted := strings.HasPrefix(rest, "$")
 	if rooted {
