@@ -50,10 +50,11 @@ func modules() []module {
 		{"identity", "platform", server, []string{"sql", "bus", "access", "registry", "audit", "tenancy"}, startIdentity},
 		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "identity", "access", "tenancy"}, startConnectivity},
 		{"rawlog", "platform", server, []string{"tenancy"}, startRawLog},
-		{"broker", "platform", server, []string{"rawlog", "connectivity", "identity", "telemetry", "devicemgmt", "limits"}, startBroker},
+		{"templates", "wire", server, []string{"registry", "bus"}, startTemplates},
+		{"broker", "platform", server, []string{"rawlog", "templates", "connectivity", "identity", "telemetry", "devicemgmt", "limits"}, startBroker},
 		{"web", "user", server, nil, startWeb},
 		{"applogic", "platform", server, []string{"sql", "bus", "access", "tenancy", "audit", "web"}, startApplications},
-		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
 		{"admin socket", "kit", server, []string{"sql", "series", "broker", "audit"}, startSocket},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.

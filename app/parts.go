@@ -32,7 +32,9 @@ import (
 	"github.com/isobar-iot/isobar/security/protect"
 	"github.com/isobar-iot/isobar/user/web"
 	"github.com/isobar-iot/isobar/wire/bayeux"
+	"github.com/isobar-iot/isobar/wire/c8ymqtt"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
+	"github.com/isobar-iot/isobar/wire/smartrest/one"
 )
 
 // parts are what the modules of one platform have built so far. A module reads only what it says that it needs.
@@ -65,6 +67,8 @@ type parts struct {
 	connectivity  *connectivity.Connectivity
 	rawlog        *rawlog.Log
 	broker        *mqtt.Server
+	collections   *c8ymqtt.Collections
+	smartREST     *one.Engine
 	realtime      *bayeux.Server
 	rest          *c8yrest.Server
 	web           *web.Server

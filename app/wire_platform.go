@@ -128,7 +128,7 @@ func startBroker(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
-		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Clock: p.clock, Log: p.component("mqtt"), Version: Version, Room: p.disk.Room})
+		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Collections: p.collections, One: p.smartREST, Clock: p.clock, Log: p.component("mqtt"), Version: Version, Room: p.disk.Room})
 	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte(sessionPrefix)), Log: p.component("mqtt"), Metrics: p.reg,
 		Room: p.disk.Room, Will: gate.Will, Orphaned: gate.Orphaned, ResponsePrefix: "responses/"})
 	if err != nil {

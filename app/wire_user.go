@@ -23,7 +23,7 @@ func startWeb(_ context.Context, p *parts) (stopFunc, error) {
 func startRealtime(_ context.Context, p *parts) (stopFunc, error) {
 	var err error
 	p.realtime, err = bayeux.New(bayeux.Deps{Bus: p.bus, Registry: p.registry, Policy: p.policy, Authenticate: p.rest.Authenticate,
-		Presence: p.connectivity, Clock: p.clock, Log: p.component("realtime"), Reg: p.reg})
+		Presence: p.connectivity, Lines: p.smartREST.Render, Clock: p.clock, Log: p.component("realtime"), Reg: p.reg})
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, Users: p.users, SSO: p.sso,
-		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
+		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, SmartREST: p.smartREST, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
 		Applications: p.applications})
 	return nil, nil
 }
@@ -46,6 +46,7 @@ func (p *parts) handler() http.Handler {
 	mux.Handle("/", p.rest)
 	mux.Handle("/notification/", p.realtime)
 	mux.Handle("/cep/", p.realtime)
+	mux.Handle("/devicecontrol/notifications", p.realtime)
 	mux.Handle("/apps/", p.web)
 	mux.Handle("/favicon.ico", p.web)
 	mux.HandleFunc("/mqtt", p.mqttSocket)
@@ -56,7 +57,7 @@ func (p *parts) handler() http.Handler {
 		switch {
 		case r.URL.Path == "/":
 			p.web.ServeHTTP(w, r)
-		case hasPrefix(r.URL.Path, "/apps", "/notification", "/cep", "/mqtt", "/healthz", "/readyz", "/metrics", "/favicon.ico"):
+		case hasPrefix(r.URL.Path, "/apps", "/notification", "/cep", "/devicecontrol/notifications", "/mqtt", "/healthz", "/readyz", "/metrics", "/favicon.ico"):
 			mux.ServeHTTP(w, r)
 		case hasPrefix(r.URL.Path, "/service"):
 			p.rest.ServeService(w, r)

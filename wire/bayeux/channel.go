@@ -20,7 +20,7 @@ const (
 
 // endpointOf finds the endpoint of a path. c8y: some clients append the meta channel to the path.
 func endpointOf(path string) (endpoint, bool) {
-	for prefix, e := range map[string]endpoint{"/notification/realtime": realtime, "/cep/realtime": realtime, "/notification/operations": operations} {
+	for prefix, e := range map[string]endpoint{"/notification/realtime": realtime, "/cep/realtime": realtime, "/notification/operations": operations, "/devicecontrol/notifications": operations} {
 		if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
 			return e, true
 		}

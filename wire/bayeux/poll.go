@@ -17,6 +17,10 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, e endpoint) {
 		http.Error(w, "the request is too large or incomplete", http.StatusRequestEntityTooLarge)
 		return
 	}
+	if isText(body) {
+		s.pollText(w, r, e, body)
+		return
+	}
 	messages, err := parseMessages(body)
 	if err != nil {
 		http.Error(w, "the body must be a list of Bayeux messages: "+err.Error(), http.StatusBadRequest)
@@ -118,6 +122,7 @@ type stream struct {
 	rc     *http.ResponseController
 	status int // zero: 200
 	began  bool
+	silent bool // lines of SmartREST: agents bear nothing before them
 }
 
 // unlimited lifts the deadlines that the server has for ordinary requests. Where there are none, there is nothing to lift.
@@ -139,7 +144,12 @@ func (o *stream) begin() {
 	}
 }
 
-func (o *stream) space() error { return o.send([]byte{' '}) }
+func (o *stream) space() error {
+	if o.silent {
+		return nil
+	}
+	return o.send([]byte{' '})
+}
 
 // write ends the answer. If the client is gone, what it took is lost; Bayeux without acknowledgement knows no better.
 func (o *stream) write(b []byte) { _ = o.send(b) }

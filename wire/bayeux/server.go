@@ -2,6 +2,7 @@ package bayeux
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -28,9 +29,11 @@ type Deps struct {
 	// that a handshake carries itself are put into these headers, so that there is one way in.
 	Authenticate func(*http.Request) (iot.Principal, error)
 	Presence     Presence // may be nil
-	Clock        clock.Clock
-	Log          *slog.Logger
-	Reg          prometheus.Registerer // may be nil
+	// Lines makes lines of SmartREST 1 of a document, by the templates of an X-Id. Nil: SmartREST is not served.
+	Lines func(ctx context.Context, t iot.TenantID, xid string, doc json.RawMessage) ([]string, error)
+	Clock clock.Clock
+	Log   *slog.Logger
+	Reg   prometheus.Registerer // may be nil
 	// Hold is how long a connect without an advice of the client is held; zero: 50 seconds.
 	Hold time.Duration
 	// Heartbeat is how often a held connection shows that it is alive; zero: 30 seconds.

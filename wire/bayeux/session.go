@@ -39,6 +39,7 @@ type session struct {
 	ended   bool
 	subs    map[string]channel
 	queue   queue
+	batch   batch         // of a client that speaks SmartREST
 	carrier chan struct{} // closed when another one takes over; nil: none
 	seen    time.Time     // when it last had a carrier
 	present bool          // its agents count as connected

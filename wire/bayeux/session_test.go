@@ -66,7 +66,7 @@ func TestRequests(t *testing.T) {
 		"the old path":            {"/cep/realtime", `[{"channel":"/meta/handshake"}]`, 200, `"successful":true`},
 		"the path of agents":      {"/notification/operations", `[{"channel":"/meta/handshake"}]`, 200, `"successful":true`},
 		"another path":            {"/notification/realtimes", `[]`, 404, ""},
-		"no JSON":                 {"/notification/realtime", `80`, 400, ""},
+		"no JSON":                 {"/notification/realtime", `hello`, 400, ""},
 		"no messages":             {"/notification/realtime", `[]`, 200, `[]`},
 		"too large":               {"/notification/realtime", strings.Repeat(" ", 300_000), 413, ""},
 		"an unknown client":       {"/notification/realtime", `[{"id":"9","channel":"/meta/connect","clientId":"x"}]`, 200, `"error":"402::Unknown client","advice":{"reconnect":"handshake","interval":0}`},

@@ -29,6 +29,8 @@ import (
 	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/security/access/accesssql"
 	"github.com/isobar-iot/isobar/wire/c8ymqtt"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
+	"github.com/isobar-iot/isobar/wire/smartrest/one"
 )
 
 var (
@@ -56,6 +58,7 @@ type bench struct {
 	connectivity  *connectivity.Connectivity
 	topics        *access.Topics
 	gate          *c8ymqtt.Gate
+	collections   *c8ymqtt.Collections
 
 	flushes, overdues chan time.Time
 
@@ -100,8 +103,14 @@ func (b *bench) startConnectivity() {
 	b.connectivity = must(connectivity.New(connectivity.Deps{Users: b.users, Registry: b.registry, Telemetry: b.telemetry, Operations: b.operations, Bus: b.bus,
 		Group: b.registrations.GroupOf, Tenants: b.tenantIDs, Sole: true, Clock: b.clock, Log: log,
 		Tick: func(time.Duration) (<-chan time.Time, func()) { c := ticks[0]; ticks = ticks[1:]; return c, func() {} }}))(b.t)
+	rest := c8yrest.New(c8yrest.Deps{Registry: b.registry, Telemetry: b.telemetry, Operations: b.operations, Registrations: b.registrations, Users: b.users, Tenants: b.tenants,
+		Presence: b.connectivity, Clock: b.clock, Log: log})
+	b.collections = must(c8ymqtt.NewCollections(b.registry, b.bus))(b.t)
+	b.t.Cleanup(b.collections.Close)
+	engine := must(one.New(one.Deps{Registry: b.registry, Bus: b.bus, Clock: b.clock, API: rest.Inside}))(b.t)
+	b.t.Cleanup(engine.Close)
 	b.gate = c8ymqtt.New(c8ymqtt.Deps{Users: b.users, Registry: b.registry, Telemetry: b.telemetry, Operations: b.operations, Registrations: b.registrations,
-		Topics: b.topics, Connectivity: b.connectivity, Clock: b.clock, Log: log, Version: "1.2.3", After: b.after})
+		Topics: b.topics, Connectivity: b.connectivity, Collections: b.collections, One: engine, Clock: b.clock, Log: log, Version: "1.2.3", After: b.after})
 }
 
 func (b *bench) tenantIDs(ctx context.Context) ([]iot.TenantID, error) {

@@ -111,15 +111,20 @@ func (h *handler) softwareObject(t target) (iot.ID, error) {
 
 // patchAlarm changes the active alarm of a type; if there is none, nothing happens.
 func (h *handler) patchAlarm(t target, typ string, patch telemetry.AlarmPatch) error {
+	_, err := h.changeAlarm(t, typ, patch)
+	return err
+}
+
+// changeAlarm is patchAlarm for who wants to know what came of it; the alarm has no id if there was none.
+func (h *handler) changeAlarm(t target, typ string, patch telemetry.AlarmPatch) (iot.Alarm, error) {
 	alarm, err := h.g.Telemetry.ActiveAlarm(h.ctx, h.p, t.id, typ)
 	if fault.Is(err, fault.NotFound) {
-		return nil
+		return iot.Alarm{}, nil
 	}
 	if err != nil {
-		return err
+		return iot.Alarm{}, err
 	}
-	_, err = h.g.Telemetry.PatchAlarm(h.ctx, h.p, alarm.ID, patch)
-	return err
+	return h.g.Telemetry.PatchAlarm(h.ctx, h.p, alarm.ID, patch)
 }
 
 func (h *handler) event(a *arrival, mode iot.ProcessingMode, t target, m smartrest.SendEvent) error {

@@ -13,10 +13,11 @@ const linesForm = "s/ds"
 
 var jsonForms = [...]string{"devicecontrol/notifications", "notification/operations"}
 
-// forms says on which topics an operation was sent: a bit for each of the JSON forms and one for the lines.
-type forms uint8
-
-const asLines = forms(1 << len(jsonForms))
+// sending is an operation on a topic.
+type sending struct {
+	op    iot.ID
+	topic string
+}
 
 // Deliver implements connectivity.Sink.
 func (h *handler) Deliver(op iot.Operation) { h.send(op, false) }
@@ -50,18 +51,24 @@ func (h *handler) send(op iot.Operation, again bool) {
 	var once sync.Once
 	delivered := func() { once.Do(func() { h.g.After(0, func() { h.delivered(op.ID) }) }) } // acked must not block
 	if lines := smartrest.OperationLines(op, serial); len(lines) > 0 {
-		h.emit(op.ID, asLines, linesForm, lines, again, delivered)
+		h.emit(op.ID, linesForm, lines, again, delivered)
 	}
-	for i, topic := range jsonForms {
+	doc := c8yrest.AppendOperation(nil, "", &op, "", serial)
+	for _, topic := range jsonForms {
 		if _, ok := h.conn.SubscribedTo(topic); ok {
-			h.emit(op.ID, forms(1<<i), topic, []string{string(c8yrest.AppendOperation(nil, "", &op, "", serial))}, again, delivered)
+			h.emit(op.ID, topic, []string{string(doc)}, again, delivered)
+		}
+	}
+	for _, topic := range h.pinned() {
+		if lines := h.templateLines(topic, doc, serial); len(lines) > 0 {
+			h.emit(op.ID, topic, lines, again, delivered)
 		}
 	}
 }
 
 // emit sends an operation on one topic, unless it was sent there already. What the device did not get may be sent again.
-func (h *handler) emit(id iot.ID, form forms, topic string, payloads []string, again bool, delivered func()) {
-	if !h.mark(id, form) && !again {
+func (h *handler) emit(id iot.ID, topic string, payloads []string, again bool, delivered func()) {
+	if !h.mark(id, topic) && !again {
 		return
 	}
 	for _, p := range payloads {
@@ -69,40 +76,36 @@ func (h *handler) emit(id iot.ID, form forms, topic string, payloads []string, a
 			if ok {
 				delivered()
 			} else {
-				h.unmark(id, form)
+				h.unmark(id, topic)
 			}
 		})
 		if !taken {
-			h.unmark(id, form)
+			h.unmark(id, topic)
 		}
 	}
 }
 
 // maxSent bounds what a connection remembers of what it sent; beyond it an operation may be sent twice, which devices must bear anyway.
-const maxSent = 10_000
+const maxSent = 20_000
 
 // mark notes that an operation is being sent; false if it was before, or must not be sent any more.
-func (h *handler) mark(id iot.ID, form forms) bool {
+func (h *handler) mark(id iot.ID, topic string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || h.sent[id]&form != 0 {
+	if _, sent := h.sent[sending{id, topic}]; sent || h.closed {
 		return false
 	}
 	if h.sent == nil || len(h.sent) >= maxSent {
-		h.sent = map[iot.ID]forms{}
+		h.sent = map[sending]struct{}{}
 	}
-	h.sent[id] |= form
+	h.sent[sending{id, topic}] = struct{}{}
 	return true
 }
 
-func (h *handler) unmark(id iot.ID, form forms) {
+func (h *handler) unmark(id iot.ID, topic string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if left := h.sent[id] &^ form; left != 0 {
-		h.sent[id] = left
-	} else {
-		delete(h.sent, id)
-	}
+	delete(h.sent, sending{id, topic})
 }
 
 func (h *handler) delivered(id iot.ID) {

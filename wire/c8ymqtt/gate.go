@@ -21,6 +21,7 @@ import (
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
 	"github.com/isobar-iot/isobar/security/access"
+	"github.com/isobar-iot/isobar/wire/smartrest/one"
 )
 
 // Deps is what the dialect needs: the faces that it calls.
@@ -33,6 +34,8 @@ type Deps struct {
 	Anchors       *identity.Anchors // nil: there are no logins with certificates
 	Topics        *access.Topics    // nil: there are no rules for free topics
 	Connectivity  *connectivity.Connectivity
+	Collections   *Collections // of templates of SmartREST 2
+	One           *one.Engine  // executes SmartREST 1
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Version       string
@@ -91,7 +94,7 @@ func (g *Gate) Connect(ctx context.Context, req *mqtt.ConnectRequest) (mqtt.Hand
 		return nil, refusal(err)
 	}
 	p := in.Principal
-	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, anchor: in.Anchor, ctx: context.WithoutCancel(ctx)}
+	h := &handler{g: g, p: p, conn: req.Conn, serial: serial, template: defaultTemplate(req.ClientID), anchor: in.Anchor, ctx: context.WithoutCancel(ctx)}
 	h.begin(req.ClientID)
 	if in.Anchor != "" {
 		since = g.Clock.Now() // passwords do not matter
@@ -143,6 +146,12 @@ func refusal(err error) error {
 		return &mqtt.Refusal{Reason: packet.NotAuthorized, Text: fault.Message(err)}
 	}
 	return err
+}
+
+// defaultTemplate reads the third part of a client id, which parseClientID has accepted.
+func defaultTemplate(id string) string {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(id, "d:"), ":")
+	return rest
 }
 
 // parseClientID reads [connectionType:]deviceIdentifier[:defaultTemplate]; the only connection type in use is d.

@@ -28,6 +28,7 @@ type handler struct {
 	bootstrap bool      // may only ask for credentials
 	anchor    string    // fingerprint of the trust anchor that vouched for the client's certificate; empty: it has a password
 	since     time.Time // when it was known to be welcome
+	template  string    // the collection that s/ud and s/dd stand for; empty: none
 	topicID   string    // what rules for topics know the client by: the device id, or what the broker gave it
 	ctx       context.Context
 	topics    atomic.Pointer[access.TopicAccess]
@@ -47,7 +48,8 @@ type handler struct {
 	device  iot.ID     // zero until the device is known
 	detach  func()
 	members map[iot.ID]time.Time // objects that are known to be below the device, and until when
-	sent    map[iot.ID]forms     // operations that were sent on this connection
+	sent    map[sending]struct{} // operations that were sent on this connection, and where
+	boards  map[string]struct{}  // topics of collections of templates that the client uses
 	stop    func() bool          // of the timer that sends pending operations
 	poll    *string              // security token of a question for credentials that waits for the subscription
 	expiry  func() bool          // stops the timer that ends the connection with its certificate
@@ -125,7 +127,7 @@ func (h *handler) mayPublish(topic string) bool {
 func (h *handler) dialectTopic(levels []string) bool {
 	if _, prefixed := mode(levels[0]); prefixed && len(levels) >= 2 {
 		switch levels[1] {
-		case "us", "uat", "ut", "ucr":
+		case "us", "uat", "ut", "ucr", "uc", "ud", "ul":
 			return true
 		}
 		levels = levels[1:]
@@ -157,9 +159,14 @@ func (h *handler) dialect(levels []string, m *mqtt.Message, done func(mqtt.Verdi
 		case "uat":
 			h.token(done)
 			return true
-		case "ut": // template collections come later: the answer of the protocol is that there is no such collection
-			h.conn.Deliver("s/dt", []byte(smartrest.ReplyNoCollection(strings.Join(levels[2:], "/"))), 1, nil)
-			done(mqtt.Verdict{})
+		case "ut":
+			done(verdict(h.keepTemplates(strings.Join(levels[2:], "/"), m.Payload)))
+			return true
+		case "uc", "ud":
+			h.publishCustom(md, levels, m, done)
+			return true
+		case "ul":
+			h.publishOne(md, strings.Join(levels[2:], "/"), m.Payload, done)
 			return true
 		case "ucr":
 			done(mqtt.Verdict{})
@@ -209,6 +216,8 @@ func (h *handler) Subscribe(filter string, qos byte) packet.Reason {
 		return packet.NotAuthorized
 	case !answers(levels) && !h.maySubscribe(filter):
 		return packet.NotAuthorized
+	case board(filter) && !h.pin(filter):
+		return packet.QuotaExceeded
 	}
 	return packet.Reason(qos)
 }
@@ -259,7 +268,7 @@ func (h *handler) Subscribed(filter string, _ byte) {
 		}
 	case topic.Match(filter, jsonForms[0]), topic.Match(filter, jsonForms[1]):
 		h.g.After(0, func() { h.sendPending(false) }) // c8y: subscribing to the JSON form asks for what was not forwarded yet
-	case topic.Match(filter, linesForm):
+	case topic.Match(filter, linesForm), pushes(filter):
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if !h.closed && h.stop == nil {

@@ -2,6 +2,7 @@ package c8ymqtt
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,13 +19,17 @@ import (
 var apis = map[string]bool{"measurement": true, "event": true, "alarm": true, "inventory": true}
 
 // jsonError is what is published on the topic error.
-func (h *handler) jsonError(err error) {
+// c8y: messageId is the packet identifier of the publish, which one with QoS 0 has not.
+func (h *handler) jsonError(err error, packet uint16) {
 	b := append([]byte(`{"error":`), iot.AppendText(nil, "undefined/validationError")...)
 	if fault.KindOf(err) != fault.Invalid {
 		b = append([]byte(`{"error":`), iot.AppendText(nil, "server/"+fault.KindOf(err).Row().C8y)...)
 	}
 	b = append(b, `,"message":`...)
 	b = iot.AppendText(b, fault.Message(err))
+	if packet != 0 {
+		b = strconv.AppendUint(append(b, `,"messageId":`...), uint64(packet), 10)
+	}
 	h.conn.Deliver("error", append(b, '}'), 1, nil)
 }
 
@@ -33,7 +38,7 @@ func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.
 	a := h.arrive(m)
 	finish := func(err error) {
 		if err != nil {
-			h.jsonError(err)
+			h.jsonError(err, m.PacketID)
 		}
 		done(verdict(err))
 	}
@@ -242,23 +247,46 @@ func (h *handler) jsonAlarm(from *arrival, d iot.Doc) error {
 	if err != nil {
 		return err
 	}
-	if a.Severity == "" || a.Text == "" || a.Type == "" {
-		return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "Following mandatory fields should be included: severity,text,type")
+	if err := complete(&a); err != nil {
+		return err
 	}
+	_, err = h.raise(from, t, a)
+	return err
+}
+
+// complete refuses an alarm without what it must have. c8y: a time that is missing is told with the others, but is not missed alone.
+func complete(a *iot.Alarm) error {
+	if a.Severity != "" && a.Text != "" && a.Type != "" {
+		return nil
+	}
+	var lost []string
+	for _, m := range []struct {
+		name string
+		lost bool
+	}{{"severity", a.Severity == ""}, {"text", a.Text == ""}, {"time", a.Time.IsZero()}, {"type", a.Type == ""}} {
+		if m.lost {
+			lost = append(lost, m.name)
+		}
+	}
+	return fault.E(fault.Op("c8ymqtt.JSON"), fault.Invalid, "Following mandatory fields should be included: "+strings.Join(lost, ","))
+}
+
+// raise stores an alarm of a target to which the user may write. One that is repeated, or clears what is not there, comes back without id.
+func (h *handler) raise(from *arrival, t target, a iot.Alarm) (iot.Alarm, error) {
 	if a.Time.IsZero() {
 		a.Time = h.g.Clock.Now().Truncate(time.Millisecond)
 	}
 	if _, err := h.g.Registry.Check(h.ctx, h.p, t.id, access.Alarm, access.Admin, access.Names(h.p, a.Fragments)...); err != nil {
-		return err
+		return iot.Alarm{}, err
 	}
 	a.Source = t.id
 	h.g.Connectivity.Heard(h.p.Tenant, t.id)
 	if a.Status == iot.Cleared { // an alarm that is sent as cleared clears the one that is active
 		cleared := iot.Cleared
-		return h.patchAlarm(t, a.Type, telemetry.AlarmPatch{Status: &cleared})
+		return h.changeAlarm(t, a.Type, telemetry.AlarmPatch{Status: &cleared})
 	}
-	_, _, err = h.g.Telemetry.RaiseAlarm(from.effect(h.ctx), h.p, a)
-	return err
+	stored, _, err := h.g.Telemetry.RaiseAlarm(from.effect(h.ctx), h.p, a)
+	return stored, err
 }
 
 func (h *handler) jsonEventUpdate(id string, d iot.Doc) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/registry"
+	"github.com/isobar-iot/isobar/wire/smartrest/custom"
 )
 
 var update = flag.Bool("update", false, "write what the scripts yield into testdata")
@@ -86,6 +87,11 @@ func play(t *testing.T, b *bench, script string) string {
 	b.t = t
 	defer func() { b.t = outer }()
 	b.tenant(p.tenant)
+	defer func() {
+		if t.Failed() && !*update { // a command that could not be run shows what came before it
+			t.Logf("%s", p.out.String())
+		}
+	}()
 	for line := range strings.Lines(script) {
 		if command, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "> "); ok {
 			fmt.Fprintf(&p.out, "> %s\n", command)
@@ -161,7 +167,7 @@ func (p *player) commands() map[string]func(rest string) {
 		"connect": p.connect, "use": func(id string) { p.now = p.clients[id] }, "close": func(string) { p.now.close() },
 		"sub": p.sub, "unsub": func(f string) { p.now.unsubscribe(f) },
 		"pub": p.pub, "ack": p.ack, "hold": func(string) { p.hold = true },
-		"op": p.op, "ops": p.ops, "cancel": p.cancel, "create": p.create, "delete": p.delete, "move": p.move, "patch": p.patch,
+		"op": p.op, "ops": p.ops, "cancel": p.cancel, "create": p.create, "template": p.template, "delete": p.delete, "move": p.move, "patch": p.patch,
 		"register": p.register, "accept": p.accept,
 		"advance": func(d string) { p.b.clock.Advance(must(time.ParseDuration(d))(p.t)) },
 		"fire":    func(string) { p.b.fire() }, "flush": func(string) { p.b.flush() }, "overdue": func(string) { p.b.overdue() },
@@ -246,6 +252,14 @@ func (p *player) create(rest string) {
 	f := strings.SplitN(rest, " ", 3)
 	d := must(registry.DraftOf(p.doc(f[2])))(p.t)
 	d.Owner, d.ExternalIDs = &f[0], []iot.ExternalID{{Type: iot.SerialType, Value: f[1]}}
+	must(p.b.registry.Create(ctx, iot.System(p.tenant), registry.Place{}, d))(p.t)
+}
+
+// template <document> makes a collection of templates as the user interface would, and binds the name that is in it.
+func (p *player) template(text string) {
+	d := must(registry.DraftOf(p.doc(text)))(p.t)
+	name, _ := d.Fragments.Text(custom.NameMember)
+	d.ExternalIDs = []iot.ExternalID{{Type: custom.ExternalType, Value: name}}
 	must(p.b.registry.Create(ctx, iot.System(p.tenant), registry.Place{}, d))(p.t)
 }
 

@@ -29,6 +29,8 @@ type call struct {
 	began time.Time
 	sent  []byte // the body, once it was read
 	taken int64  // bytes of Server.bodies
+	// inside says that it comes from a line of SmartREST, whose user is known.
+	inside bool
 	// holders are the device permissions of everybody, nil unless holdAll has read them.
 	holders []access.DevicePermission
 }

@@ -3,6 +3,7 @@ package c8yrest
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -58,7 +59,7 @@ func writeOperation(o *object, base string, op *iot.Operation, deviceName, seria
 	o.text("status", string(op.Status))
 	o.some("failureReason", op.FailureReason)
 	o.some("description", op.Description)
-	writeDelivery(o, op.Delivery)
+	writeDelivery(o, op.CreationTime, op.Delivery)
 	o.members(op.Fragments)
 	if serial != "" {
 		o.begin("externalSource")
@@ -81,9 +82,18 @@ func writeDeviceNames(o *object, base string, device iot.ID, names []iot.Externa
 	o.close()
 }
 
-func writeDelivery(o *object, d iot.Delivery) {
+// writeDelivery writes how far an operation got. c8y: the log is empty until it got anywhere, and then says where from and where to.
+func writeDelivery(o *object, created time.Time, d iot.Delivery) {
 	o.begin("delivery")
 	o.list("log")
+	if d.Status != "" && d.Status != iot.DeliveryPending {
+		for _, x := range []iot.Delivery{{Status: iot.DeliveryPending, Time: created}, d} {
+			o.open()
+			o.time("time", x.Time)
+			o.text("status", x.Status)
+			o.close()
+		}
+	}
 	o.endList()
 	if !d.Time.IsZero() {
 		o.time("time", d.Time)

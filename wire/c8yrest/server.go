@@ -29,6 +29,7 @@ import (
 	"github.com/isobar-iot/isobar/platform/telemetry"
 	"github.com/isobar-iot/isobar/security/access"
 	"github.com/isobar-iot/isobar/security/audit"
+	"github.com/isobar-iot/isobar/wire/smartrest/one"
 )
 
 // Deps is what the dialect needs: the faces that it calls.
@@ -47,6 +48,8 @@ type Deps struct {
 	Blobs         *blob.Store
 	Presence      Presence
 	Applications  *applogic.Apps
+	SmartREST     *one.Engine // executes SmartREST 1; nil: it is not served
+	Apps          []App       // hosted applications
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Reg           prometheus.Registerer
@@ -169,8 +172,10 @@ func (c *call) run() (err error) {
 		return fault.E(fault.Op("c8yrest.Path"), fault.Malformed, "the path is not valid UTF-8")
 	}
 	if c.route.Access != Public {
-		if c.p, err = c.authenticate(); err != nil {
-			return err
+		if !c.inside {
+			if c.p, err = c.authenticate(); err != nil {
+				return err
+			}
 		}
 		if c.s.Limit != nil {
 			if err = c.s.Limit(c.ctx, c.p); err != nil {

@@ -88,3 +88,6 @@ func plain(raw json.RawMessage) string {
 	}
 	return b.String()
 }
+
+// FieldText returns a JSON value as the text of a field: strings without quotes, nothing for null, everything else as compact JSON.
+func FieldText(raw json.RawMessage) string { return plain(raw) }
