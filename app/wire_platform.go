@@ -73,6 +73,7 @@ func startDeviceManagement(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.operations = devicemgmt.New(devicemgmt.Deps{Store: store, Registry: p.registry, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("devicemgmt")})
+	p.bulks = devicemgmt.NewBulks(devicemgmt.BulkDeps{Operations: p.operations, Store: store, Active: p.tenants.Active})
 	return nil, nil
 }
 
@@ -89,6 +90,18 @@ func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	return func(context.Context) error { p.anchors.Close(); return nil }, nil
+}
+
+// startBulk creates the operations of bulk operations when they are due, once devices can be told.
+func startBulk(_ context.Context, p *parts) (stopFunc, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.bulks.Run(ctx) })
+	return func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	}, nil
 }
 
 // tenantIDs lists all tenants for the platform itself.

@@ -35,6 +35,7 @@ type Deps struct {
 	Registry      *registry.Registry
 	Telemetry     *telemetry.Telemetry
 	Operations    *devicemgmt.Operations
+	Bulks         *devicemgmt.Bulks
 	Registrations *identity.Registrations
 	Anchors       *identity.Anchors
 	Topics        *access.Topics
