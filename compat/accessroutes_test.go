@@ -300,6 +300,13 @@ func deviceRules() []rule {
 		m.admin.Want(m.t, 201, "POST", req, map[string]string{"id": id}, nil)
 		return map[string]string{"spare": id}
 	}
+	const bulk = "/devicecontrol/bulkoperations"
+	bulkRead, bulkAdmin := holds("ROLE_BULK_OPERATION_READ"), holds("ROLE_BULK_OPERATION_ADMIN")
+	plan := func(m *matrix) map[string]string {
+		var made struct{ ID int }
+		m.admin.Want(m.t, 201, "POST", bulk, map[string]any{"groupId": m.names["dev"], "startDate": "2090-01-01", "creationRamp": 1, "operationPrototype": map[string]any{"c8y_Restart": map[string]any{}}}, &made)
+		return map[string]string{"spare": fmt.Sprint(made.ID)}
+	}
 	return []rule{
 		{route: "POST " + op, body: `{"deviceId":"{dev}","isb_Custom":{}}`, may: at(oracle.Create, oracle.Operation, "dev", custom)},
 		{route: "GET " + op, may: lists(oracle.Operation)},
@@ -314,6 +321,14 @@ func deviceRules() []rule {
 		{route: "GET " + req + "/{id}", request: req + "/{spare}", make: request, may: read},
 		{route: "PUT " + req + "/{id}", request: req + "/{spare}", body: `{"status":"ACCEPTED"}`, make: request, may: admin},
 		{route: "DELETE " + req + "/{id}", request: req + "/{spare}", make: request, may: holds("ROLE_USER_MANAGEMENT_ADMIN")},
+		{route: "GET " + bulk, may: bulkRead},
+		{route: "POST " + bulk, body: `{"groupId":"{dev}","startDate":"2090-01-01","creationRamp":1,"operationPrototype":{"c8y_Restart":{}}}`,
+			may: func(w *oracle.World, u oracle.User, x map[string]string) verdict {
+				return iff(u.Has("ROLE_BULK_OPERATION_ADMIN") && w.May(u, oracle.Read, w.KindOf(x["dev"]), x["dev"], nil))
+			}},
+		{route: "GET " + bulk + "/{id}", request: bulk + "/{spare}", make: plan, may: bulkRead},
+		{route: "PUT " + bulk + "/{id}", request: bulk + "/{spare}", body: `{"note":"n{n}"}`, make: plan, may: bulkAdmin},
+		{route: "DELETE " + bulk + "/{id}", request: bulk + "/{spare}", make: plan, may: bulkAdmin},
 		{route: "POST /devicecontrol/deviceCredentials", body: `{"id":"none{n}"}`, elsewhere: 403, may: func(_ *oracle.World, u oracle.User, _ map[string]string) verdict {
 			if u.Has("ROLE_DEVICE_BOOTSTRAP") {
 				return open // 404 until it is accepted

@@ -36,7 +36,7 @@ type stage struct {
 	ids map[string]string
 }
 
-var families = strings.Fields("ALARM AUDIT DEVICE_CONTROL EVENT IDENTITY INVENTORY MEASUREMENT USER_MANAGEMENT OPTION_MANAGEMENT TENANT_MANAGEMENT MQTT_SERVICE")
+var families = strings.Fields("ALARM AUDIT DEVICE_CONTROL EVENT IDENTITY INVENTORY MEASUREMENT USER_MANAGEMENT OPTION_MANAGEMENT TENANT_MANAGEMENT MQTT_SERVICE BULK_OPERATION")
 
 func setStage(t *testing.T) *stage {
 	s := &stage{server: start(t), ids: map[string]string{}}
