@@ -12,6 +12,7 @@ import (
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
@@ -83,8 +84,12 @@ func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.registrations = identity.New(identity.Deps{Store: store, Users: p.users, Registry: p.registry, Policy: p.policy, Audit: p.audit, Clock: p.clock,
-		Log: p.component("identity"), Option: p.option})
-	p.anchors, err = identity.NewAnchors(identity.AnchorDeps{Store: store.Anchors(), Users: p.users, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock,
+		Log: p.component("identity"), Active: p.tenants.Active, Option: p.option})
+	vault, err := secret.Open(filepath.Join(p.conf.Data, "keys", "secrets.key"))
+	if err != nil {
+		return nil, err
+	}
+	p.anchors, err = identity.NewAnchors(identity.AnchorDeps{Store: store.Anchors(), Registrations: store, Vault: vault, Users: p.users, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock,
 		Log: p.component("identity"), Option: p.option})
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -28,6 +29,9 @@ type AnchorDeps struct {
 	Bus    *bus.Bus
 	Clock  clock.Clock
 	Log    *slog.Logger
+	// Registrations tells which devices may enrol, and Vault seals the keys of certificate authorities.
+	Registrations Store
+	Vault         *secret.Box
 	// Option returns an option of a tenant; nil: there are none.
 	Option func(ctx context.Context, t iot.TenantID, category, key string) (string, bool)
 }
@@ -62,6 +66,20 @@ func (s *Anchors) may(ctx context.Context, p iot.Principal, t iot.TenantID) erro
 		if err := s.d.Policy.Check(ctx, p, access.TenantAdmin, access.Admin, access.Object{}); err != nil {
 			return err
 		}
+	}
+	if t != p.Tenant && p.Tenant != iot.Management {
+		return fault.E(fault.Op("identity.Anchors"), fault.NotFound, fault.Subject(t), "no tenant with this id")
+	}
+	return nil
+}
+
+// mayRead is may for who only looks. c8y: ROLE_TENANT_MANAGEMENT_READ is enough.
+func (s *Anchors) mayRead(ctx context.Context, p iot.Principal, t iot.TenantID) error {
+	if err := s.may(ctx, p, t); !fault.Is(err, fault.Denied) {
+		return err
+	}
+	if err := s.d.Policy.Check(ctx, p, access.TenantAdmin, access.Read, access.Object{}); err != nil {
+		return err
 	}
 	if t != p.Tenant && p.Tenant != iot.Management {
 		return fault.E(fault.Op("identity.Anchors"), fault.NotFound, fault.Subject(t), "no tenant with this id")
@@ -138,18 +156,19 @@ func (s *Anchors) record(ctx context.Context, p iot.Principal, a Anchor, activit
 	s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "TrustedCertificate", Activity: activity, Text: text, Changes: changes})
 }
 
-// List returns a page of a tenant's anchors, oldest first, and the number of all of them. It needs the same permission as Upload.
-func (s *Anchors) List(ctx context.Context, p iot.Principal, t iot.TenantID, offset, limit int) ([]Anchor, int, error) {
-	if err := s.may(ctx, p, t); err != nil {
+// List returns a page of a tenant's anchors, or only its authority, oldest first, and the number of all of them. It needs the permission for Upload,
+// or ROLE_TENANT_MANAGEMENT_READ.
+func (s *Anchors) List(ctx context.Context, p iot.Principal, t iot.TenantID, authority bool, offset, limit int) ([]Anchor, int, error) {
+	if err := s.mayRead(ctx, p, t); err != nil {
 		return nil, 0, err
 	}
-	out, n, err := s.d.Store.List(ctx, t, offset, limit)
+	out, n, err := s.d.Store.List(ctx, t, authority, offset, limit)
 	return out, n, sqlkit.Fault("identity.Anchors", err)
 }
 
-// Get returns one anchor. It needs the same permission as Upload.
+// Get returns one anchor. It needs the same permission as List.
 func (s *Anchors) Get(ctx context.Context, p iot.Principal, t iot.TenantID, fingerprint string) (Anchor, error) {
-	if err := s.may(ctx, p, t); err != nil {
+	if err := s.mayRead(ctx, p, t); err != nil {
 		return Anchor{}, err
 	}
 	a, err := s.d.Store.Get(ctx, t, fingerprint)
@@ -251,6 +270,9 @@ func (s *Anchors) Challenge(ctx context.Context, p iot.Principal, t iot.TenantID
 // Prove takes the signed code. One that is wrong or late is a fault of kind Invalid. It needs the same permission as Upload.
 func (s *Anchors) Prove(ctx context.Context, p iot.Principal, t iot.TenantID, fingerprint, signature string) (Anchor, error) {
 	const op = fault.Op("identity.Prove")
+	if err := s.may(ctx, p, t); err != nil {
+		return Anchor{}, err
+	}
 	a, err := s.Get(ctx, p, t, fingerprint)
 	if err != nil {
 		return Anchor{}, err

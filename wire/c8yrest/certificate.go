@@ -50,7 +50,7 @@ func (c *call) writeAnchor(o *object, a identity.Anchor) {
 		o.time("proofOfPossessionVerificationCodeUsableUntil", a.CodeUntil)
 	}
 	o.some("proofOfPossessionSignedVerificationCode", a.Signature)
-	o.bool("tenantCertificateAuthority", false)
+	o.bool("tenantCertificateAuthority", a.Authority)
 	o.text("self", c.anchorURL(a))
 	o.close()
 }
@@ -188,7 +188,7 @@ func listCertificates(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, n, err := c.s.Anchors.List(c.ctx, c.p, c.anchorTenant(), p.offset(), p.size)
+	list, n, err := c.s.Anchors.List(c.ctx, c.p, c.anchorTenant(), c.flag("certificateAuthority", false), p.offset(), p.size)
 	if err != nil {
 		return err
 	}
