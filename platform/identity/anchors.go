@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -140,8 +141,8 @@ func (x Upload) anchor(t iot.TenantID, now time.Time) (Anchor, error) {
 	if err := validAnchorName(x.Name); err != nil {
 		return Anchor{}, err
 	}
-	if !c.NotAfter.After(now) {
-		return Anchor{}, fault.E(fault.Op("identity.Upload"), fault.Invalid, "the certificate has expired at "+iot.FormatTime(c.NotAfter))
+	if err := current(c, now, x.Enabled); err != nil {
+		return Anchor{}, err
 	}
 	a := Anchor{Tenant: t, Fingerprint: fingerprint(c.Raw), Name: x.Name, Enabled: x.Enabled, AutoRegistration: x.AutoRegistration, DER: c.Raw, Created: now, Changed: now}
 	if a.Name == "" {
@@ -149,6 +150,20 @@ func (x Upload) anchor(t iot.TenantID, now time.Time) (Anchor, error) {
 		a.Name = strings.ToValidUTF8(name[:min(len(name), maxAnchorName)], "")
 	}
 	return a, nil
+}
+
+// current refuses a certificate that has expired, and to enable one that is not valid yet.
+func current(c *x509.Certificate, now time.Time, enable bool) error {
+	const op = fault.Op("identity.Upload")
+	switch {
+	case c == nil:
+		return nil
+	case !c.NotAfter.After(now):
+		return fault.E(op, fault.Invalid, "the certificate has expired at "+iot.FormatTime(c.NotAfter))
+	case enable && c.NotBefore.After(now.Add(skew)):
+		return fault.E(op, fault.Invalid, "the certificate is not valid before "+iot.FormatTime(c.NotBefore)+": it can be enabled then")
+	}
+	return nil
 }
 
 func (s *Anchors) record(ctx context.Context, p iot.Principal, a Anchor, activity, text string, changes []iot.AttributeChange) {
@@ -197,6 +212,15 @@ func (s *Anchors) Change(ctx context.Context, p iot.Principal, t iot.TenantID, f
 	}
 	if patch.Name != nil {
 		if err := validAnchorName(*patch.Name); err != nil {
+			return Anchor{}, err
+		}
+	}
+	if patch.Enabled != nil && *patch.Enabled {
+		a, err := s.d.Store.Get(ctx, t, fingerprint)
+		if err != nil {
+			return Anchor{}, noAnchor("identity.Change", fingerprint, err)
+		}
+		if err := current(a.Certificate(), s.d.Clock.Now(), !a.Enabled); err != nil && !a.Enabled {
 			return Anchor{}, err
 		}
 	}
@@ -267,7 +291,7 @@ func (s *Anchors) Challenge(ctx context.Context, p iot.Principal, t iot.TenantID
 	})
 }
 
-// Prove takes the signed code. One that is wrong or late is a fault of kind Invalid. It needs the same permission as Upload.
+// Prove takes the signed code. One that is wrong is a fault of kind Malformed, one that is late of kind Invalid. It needs the same permission as Upload.
 func (s *Anchors) Prove(ctx context.Context, p iot.Principal, t iot.TenantID, fingerprint, signature string) (Anchor, error) {
 	const op = fault.Op("identity.Prove")
 	if err := s.may(ctx, p, t); err != nil {
@@ -283,7 +307,7 @@ func (s *Anchors) Prove(ctx context.Context, p iot.Principal, t iot.TenantID, fi
 		return Anchor{}, fault.E(op, fault.Invalid, "there is no verification code that could be signed now: ask for one")
 	case len(signature) > maxCertificate || c == nil || !signed(c, a.Code, signature):
 		s.record(ctx, p, a, "Proof of possession failed", "The signature of the verification code of '"+a.Name+"' ("+fingerprint+") is wrong", nil)
-		return Anchor{}, fault.E(op, fault.Invalid, "the signature is not one of the verification code with the key of the certificate")
+		return Anchor{}, fault.E(op, fault.Malformed, "the signature is not one of the verification code with the key of the certificate")
 	}
 	code := a.Code
 	return s.update(ctx, op, p, t, fingerprint, "Proof of possession given", func(a Anchor) Anchor {

@@ -1,8 +1,10 @@
 package c8yrest
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -36,7 +38,7 @@ func (c *call) writeAnchor(o *object, a identity.Anchor) {
 	o.bool("autoRegistrationEnabled", a.AutoRegistration)
 	if x := a.Certificate(); x != nil {
 		o.int("version", int64(x.Version))
-		o.text("algorithmName", x.PublicKeyAlgorithm.String())
+		o.text("algorithmName", algorithm(x.SignatureAlgorithm))
 		o.text("subject", x.Subject.String())
 		o.text("issuer", x.Issuer.String())
 		o.text("serialNumber", x.SerialNumber.String())
@@ -53,6 +55,18 @@ func (c *call) writeAnchor(o *object, a identity.Anchor) {
 	o.bool("tenantCertificateAuthority", a.Authority)
 	o.text("self", c.anchorURL(a))
 	o.close()
+}
+
+// algorithm names how a certificate was signed. c8y: as Java does.
+func algorithm(a x509.SignatureAlgorithm) string {
+	name := a.String()
+	if hash, ok := strings.CutSuffix(name, "-RSA"); ok {
+		return hash + "withRSA"
+	}
+	if hash, ok := strings.CutPrefix(name, "ECDSA-"); ok {
+		return hash + "withECDSA"
+	}
+	return name
 }
 
 func (c *call) storedAnchor(status int, a identity.Anchor) error {
