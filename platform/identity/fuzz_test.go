@@ -30,8 +30,12 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
+// plantCertificate is valid, in base64.
+const plantCertificate = "MIIBOzCB7qADAgECAgID6TAFBgMrZXAwJDENMAsGA1UEChMEQWNtZTETMBEGA1UEAxMKUGxhbnQgQ0EgMTAgFw0yNDAxMDEwMDAwMDBaGA8yMTI0MDEwMTAwMDAwMFowJDENMAsGA1UEChMEQWNtZTETMBEGA1UEAxMKUGxhbnQgQ0EgMTAqMAUGAytlcAMhAMawvyPxUGT+fVlyA6YPtGlCowNz0Jw1KvDDkbxRZ1s/o0IwQDAOBgNVHQ8BAf8EBAMCAgQwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQU4MR1Kf234/OCt50G190lR3yZvIQwBQYDK2VwA0EA1U4yLJfd3qWt5H3xatHLmoJV85VvxHV2I9ulcVQK8evMbR4dGy0IG8+Vw7b/02QHgG7wPt2DKA7dUDtI96iKBw=="
+
 func FuzzParseChain(f *testing.F) {
-	for _, s := range []string{"", "-----BEGIN CERTIFICATE----- MIIB -----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----", strings.Repeat("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", 6)} {
+	plant := "-----BEGIN CERTIFICATE----- " + plantCertificate + " -----END CERTIFICATE-----"
+	for _, s := range []string{plant, plant + "\n" + plant, "", "-----BEGIN CERTIFICATE----- MIIB -----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----", strings.Repeat("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", 6)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
