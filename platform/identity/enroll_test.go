@@ -17,6 +17,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/platform/identity"
 )
 
@@ -107,6 +108,23 @@ func TestADeviceEnrols(t *testing.T) {
 	f.kind("again as another one", err, fault.Invalid)
 	_, err = f.anchors.Reenroll(ctx, admin, csr(t, "admin", nil))
 	f.kind("again as a person", err, fault.Denied)
+}
+
+func TestTheKeyOfAnAuthorityIsSealed(t *testing.T) {
+	f := setup(t)
+	f.authority()
+	_, sealed, err := f.store.Authority(ctx, "acme")
+	f.must(err)
+	vault, err := secret.New(make([]byte, 32))
+	f.must(err)
+	if _, err := vault.Open(sealed, "certificate authority", "other"); err == nil {
+		t.Error("it opens for another tenant")
+	}
+	plain, err := vault.Open(sealed, "certificate authority", "acme")
+	f.must(err)
+	if _, err := x509.ParsePKCS8PrivateKey(plain); err != nil || strings.Contains(sealed, base64.RawStdEncoding.EncodeToString(plain)) {
+		t.Errorf("%v, %s", err, sealed)
+	}
 }
 
 func authorityToBe(r *x509.CertificateRequest) {

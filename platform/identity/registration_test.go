@@ -60,6 +60,7 @@ type fixture struct {
 	audit   *auditor
 	policy  string
 	anchors *identity.Anchors
+	store   identity.AnchorStore
 	clock   *clock.Manual
 	options map[string]string // of every tenant, by category/key
 }
@@ -84,6 +85,7 @@ func setup(t *testing.T) *fixture {
 	t.Cleanup(users.Close)
 	store, err := identitysql.New(ctx, db)
 	f.must(err)
+	f.store = store.Anchors()
 	f.s = identity.New(identity.Deps{Store: store, Users: users, Registry: f.reg, Policy: policy, Audit: f.audit, Clock: c, Log: log,
 		Active: func(_ context.Context, t iot.TenantID) error {
 			if t == "gone" {
