@@ -21,6 +21,7 @@ type Config struct {
 	Data     string
 	HTTP     string
 	HTTPS    string
+	MTLS     string // HTTPS for devices, which show their certificate
 	MQTT     string
 	MQTTS    string
 	TLSCert  string
@@ -49,6 +50,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Data, "data", "./data", "folder for everything that is kept")
 	f.StringVar(&c.HTTP, "http", "127.0.0.1:8080", "address for HTTP; empty: none")
 	f.StringVar(&c.HTTPS, "https", "", "address for HTTPS")
+	f.StringVar(&c.MTLS, "mtls", "", "address for HTTPS with client certificates, where devices get their tokens")
 	f.StringVar(&c.MQTT, "mqtt", "127.0.0.1:1883", "address for MQTT; empty: none")
 	f.StringVar(&c.MQTTS, "mqtts", "", "address for MQTT over TLS")
 	f.StringVar(&c.TLSCert, "tls-cert", "", "file with the certificate chain (PEM)")
@@ -161,7 +163,7 @@ func (c *Config) Check() error {
 	if c.HTTP == "" && c.HTTPS == "" {
 		bad("http, https: at least one is needed")
 	}
-	for _, l := range []struct{ name, addr string }{{"http", c.HTTP}, {"mqtt", c.MQTT}, {"https", c.HTTPS}, {"mqtts", c.MQTTS}} {
+	for _, l := range []struct{ name, addr string }{{"http", c.HTTP}, {"mqtt", c.MQTT}, {"https", c.HTTPS}, {"mqtts", c.MQTTS}, {"mtls", c.MTLS}} {
 		if l.addr == "" {
 			continue
 		}
@@ -178,7 +180,7 @@ func (c *Config) Check() error {
 	switch {
 	case acme && files:
 		bad("acme-domain, tls-cert: certificates come either from an authority or from files")
-	case (c.HTTPS != "" || c.MQTTS != "") && !acme && (c.TLSCert == "" || c.TLSKey == ""):
+	case (c.HTTPS != "" || c.MQTTS != "" || c.MTLS != "") && !acme && (c.TLSCert == "" || c.TLSKey == ""):
 		bad("https, mqtts: tls-cert and tls-key are needed, or acme-domain")
 	case acme && c.HTTPS == "":
 		bad("acme-domain: https is needed, where the authority asks")

@@ -61,6 +61,7 @@ type parts struct {
 	registry      *registry.Registry
 	telemetry     *telemetry.Telemetry
 	operations    *devicemgmt.Operations
+	bulks         *devicemgmt.Bulks
 	registrations *identity.Registrations
 	topics        *access.Topics
 	anchors       *identity.Anchors

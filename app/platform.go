@@ -94,7 +94,7 @@ func (pf *Platform) announce(out io.Writer) {
 	defer func() { _, _ = out.Write(w.Bytes()) }()
 	fmt.Fprintf(w, "Isobar is ready after %s\n\n", pf.started.Round(time.Millisecond))
 	fmt.Fprintf(w, "  Web    %s\n", pf.url())
-	for _, name := range []string{"mqtt", "mqtts"} {
+	for _, name := range []string{"mqtt", "mqtts", "mtls"} {
 		if a := pf.Addr(name); a != "" {
 			fmt.Fprintf(w, "  %-6s %s\n", name, a)
 		}

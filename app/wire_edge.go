@@ -98,7 +98,7 @@ func background(every time.Duration, run func(ctx context.Context, ticks <-chan 
 
 // startCertificates opens what the encrypted listeners show. Without such listeners there is nothing to do.
 func startCertificates(_ context.Context, p *parts) (stopFunc, error) {
-	if p.conf.HTTPS == "" && p.conf.MQTTS == "" {
+	if p.conf.HTTPS == "" && p.conf.MQTTS == "" && p.conf.MTLS == "" {
 		return nil, nil
 	}
 	acme := p.conf.ACME
@@ -183,6 +183,26 @@ func (p *parts) listen(name, plain, encrypted string, o firewall.ListenerOptions
 	return out, nil
 }
 
+// listenDevices adds the listener for HTTPS that asks for client certificates. Only the route that hands out tokens looks at them.
+func (p *parts) listenDevices(listeners map[string]net.Listener, o firewall.ListenerOptions) error {
+	if p.conf.MTLS == "" {
+		return nil
+	}
+	o.Name = "mtls"
+	raw, err := net.Listen("tcp", p.conf.MTLS)
+	if err != nil {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+		return fmt.Errorf("%s: %w", o.Name, err)
+	}
+	p.addrs[o.Name] = raw.Addr().String()
+	conf := p.certificates.Config("h2", "http/1.1")
+	conf.ClientAuth = tls.RequestClientCert // what it is worth, the face decides
+	listeners[o.Name] = tls.NewListener(p.firewall.Listener(raw, o), conf)
+	return nil
+}
+
 func (p *parts) listenerOptions() firewall.ListenerOptions {
 	c := p.conf.Edge
 	return firewall.ListenerOptions{MaxConnections: c.Connections, MaxPerAddress: c.ConnectionsPerAddress, ProxyProtocol: c.ProxyProtocol}
@@ -197,6 +217,9 @@ func startHTTPListeners(_ context.Context, p *parts) (stopFunc, error) {
 	}
 	if len(listeners) == 0 {
 		return nil, errors.New("no listener for HTTP is left: the permission for unencrypted ones has ended; use --https, or renew --allow-plaintext")
+	}
+	if err := p.listenDevices(listeners, o); err != nil {
+		return nil, err
 	}
 	s := &http.Server{Handler: p.door(p.handler()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},

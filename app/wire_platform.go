@@ -12,6 +12,7 @@ import (
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
@@ -73,6 +74,7 @@ func startDeviceManagement(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.operations = devicemgmt.New(devicemgmt.Deps{Store: store, Registry: p.registry, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("devicemgmt")})
+	p.bulks = devicemgmt.NewBulks(devicemgmt.BulkDeps{Operations: p.operations, Store: store, Active: p.tenants.Active})
 	return nil, nil
 }
 
@@ -82,13 +84,29 @@ func startIdentity(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.registrations = identity.New(identity.Deps{Store: store, Users: p.users, Registry: p.registry, Policy: p.policy, Audit: p.audit, Clock: p.clock,
-		Log: p.component("identity"), Option: p.option})
-	p.anchors, err = identity.NewAnchors(identity.AnchorDeps{Store: store.Anchors(), Users: p.users, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock,
+		Log: p.component("identity"), Active: p.tenants.Active, Option: p.option})
+	vault, err := secret.Open(filepath.Join(p.conf.Data, "keys", "secrets.key"))
+	if err != nil {
+		return nil, err
+	}
+	p.anchors, err = identity.NewAnchors(identity.AnchorDeps{Store: store.Anchors(), Registrations: store, Vault: vault, Users: p.users, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock,
 		Log: p.component("identity"), Option: p.option})
 	if err != nil {
 		return nil, err
 	}
 	return func(context.Context) error { p.anchors.Close(); return nil }, nil
+}
+
+// startBulk creates the operations of bulk operations when they are due, once devices can be told.
+func startBulk(_ context.Context, p *parts) (stopFunc, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.bulks.Run(ctx) })
+	return func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	}, nil
 }
 
 // tenantIDs lists all tenants for the platform itself.

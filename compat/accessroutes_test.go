@@ -3,6 +3,7 @@ package compat_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/isobar-iot/isobar/compat/internal/oracle"
 	"github.com/isobar-iot/isobar/compat/internal/rig"
@@ -300,6 +301,13 @@ func deviceRules() []rule {
 		m.admin.Want(m.t, 201, "POST", req, map[string]string{"id": id}, nil)
 		return map[string]string{"spare": id}
 	}
+	const bulk = "/devicecontrol/bulkoperations"
+	bulkRead, bulkAdmin := holds("ROLE_BULK_OPERATION_READ"), holds("ROLE_BULK_OPERATION_ADMIN")
+	plan := func(m *matrix) map[string]string {
+		var made struct{ ID int }
+		m.admin.Want(m.t, 201, "POST", bulk, map[string]any{"groupId": m.names["dev"], "startDate": "2090-01-01", "creationRamp": 1, "operationPrototype": map[string]any{"c8y_Restart": map[string]any{}}}, &made)
+		return map[string]string{"spare": fmt.Sprint(made.ID)}
+	}
 	return []rule{
 		{route: "POST " + op, body: `{"deviceId":"{dev}","isb_Custom":{}}`, may: at(oracle.Create, oracle.Operation, "dev", custom)},
 		{route: "GET " + op, may: lists(oracle.Operation)},
@@ -315,6 +323,16 @@ func deviceRules() []rule {
 		{route: "PUT " + req + "/{id}", request: req + "/{spare}", body: `{"status":"ACCEPTED"}`, make: request, may: admin},
 		{route: "DELETE " + req + "/{id}", request: req + "/{spare}", make: request, may: holds("ROLE_USER_MANAGEMENT_ADMIN")},
 		{route: "POST /s", body: `61,none{n}`, may: anybody, elsewhere: 200}, // each line is a request of its own, which the rules of its route decide
+		{route: "POST /devicecontrol/bulkNewDeviceRequests", body: "ID\nfile{n}\n", may: admin},
+		{route: "DELETE /devicecontrol/bulkNewDeviceRequests/{id}", request: "/devicecontrol/bulkNewDeviceRequests/{spare}", make: request, may: holds("ROLE_USER_MANAGEMENT_ADMIN")},
+		{route: "GET " + bulk, may: bulkRead},
+		{route: "POST " + bulk, body: `{"groupId":"{dev}","startDate":"2090-01-01","creationRamp":1,"operationPrototype":{"c8y_Restart":{}}}`,
+			may: func(w *oracle.World, u oracle.User, x map[string]string) verdict {
+				return iff(u.Has("ROLE_BULK_OPERATION_ADMIN") && w.May(u, oracle.Read, w.KindOf(x["dev"]), x["dev"], nil))
+			}},
+		{route: "GET " + bulk + "/{id}", request: bulk + "/{spare}", make: plan, may: bulkRead},
+		{route: "PUT " + bulk + "/{id}", request: bulk + "/{spare}", body: `{"note":"n{n}"}`, make: plan, may: bulkAdmin},
+		{route: "DELETE " + bulk + "/{id}", request: bulk + "/{spare}", make: plan, may: bulkAdmin},
 		{route: "POST /devicecontrol/deviceCredentials", body: `{"id":"none{n}"}`, elsewhere: 403, may: func(_ *oracle.World, u oracle.User, _ map[string]string) verdict {
 			if u.Has("ROLE_DEVICE_BOOTSTRAP") {
 				return open // 404 until it is accepted
@@ -552,11 +570,27 @@ func certificateRules() []rule {
 	const certs, pop = "/tenant/tenants/main/trusted-certificates", "/tenant/tenants/main/trusted-certificates-pop/none"
 	const route, routePop = "/tenant/tenants/{tenant}/trusted-certificates", "/tenant/tenants/{tenant}/trusted-certificates-pop/{fingerprint}"
 	admin := holds("ROLE_TENANT_MANAGEMENT_ADMIN", "ROLE_TENANT_ADMIN")
+	read := holds("ROLE_TENANT_MANAGEMENT_ADMIN", "ROLE_TENANT_ADMIN", "ROLE_TENANT_MANAGEMENT_READ")
+	const crl, ca, est = "/tenant/trusted-certificates/settings/crl", "/certificate-authority", "/.well-known/est"
+	stranger := func(*oracle.World, oracle.User, map[string]string) verdict { return deny } // without a one-time password or a certificate
 	return []rule{
-		{route: "GET " + route, request: certs, may: admin, elsewhere: 200},
+		{route: "POST " + ca, hidden: true, may: refusable(admin), elsewhere: anyStatus}, // the second one is told that there is one
+		{route: "POST " + ca + "/renew", hidden: true, may: refusable(admin), elsewhere: anyStatus},
+		{route: "POST " + est + "/simpleenroll", body: "MIIB", public: true, may: stranger, elsewhere: 401},
+		{route: "POST " + est + "/simplereenroll", body: "MIIB", may: func(_ *oracle.World, u oracle.User, _ map[string]string) verdict {
+			if strings.HasPrefix(u.Name, "device_") {
+				return open // the body is no request
+			}
+			return deny
+		}, elsewhere: 403},
+		{route: "POST /devicecontrol/deviceAccessToken", public: true, may: stranger, elsewhere: 401},
+		{route: "GET " + crl, may: read},
+		{route: "PUT " + crl, body: `{"crls":[{"serialNumberInHex":"a{n}"}]}`, may: admin},
+		{route: "POST /tenant/trusted-certificates/verify-cert-chain", body: "none", may: undecided, elsewhere: 400},
+		{route: "GET " + route, request: certs, may: read, elsewhere: 200},
 		{route: "POST " + route, request: certs, body: `{"certInPemFormat":"none"}`, may: admin, elsewhere: 422},
 		{route: "POST " + route + "/bulk", request: certs + "/bulk", body: `{"certificates":[{"certInPemFormat":"none"}]}`, may: admin, elsewhere: 422},
-		{route: "GET " + route + "/{fingerprint}", request: certs + "/none", hidden: true, may: refusable(admin), elsewhere: 404},
+		{route: "GET " + route + "/{fingerprint}", request: certs + "/none", hidden: true, may: refusable(read), elsewhere: 404},
 		{route: "PUT " + route + "/{fingerprint}", request: certs + "/none", body: `{"name":"n"}`, hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "DELETE " + route + "/{fingerprint}", request: certs + "/none", hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "POST " + routePop + "/verification-code", request: pop + "/verification-code", hidden: true, may: refusable(admin), elsewhere: 404},

@@ -269,7 +269,7 @@ func TestClientCertificates(t *testing.T) {
 			}
 			return base64.StdEncoding.EncodeToString(sig)
 		}
-		e.Admin().Want(t, 422, "POST", pop+"/pop", map[string]string{"proofOfPossessionSignedVerificationCode": sign(other.key)}, nil)
+		e.Admin().Want(t, 400, "POST", pop+"/pop", map[string]string{"proofOfPossessionSignedVerificationCode": sign(other.key)}, nil)
 		e.Admin().Want(t, 200, "POST", pop+"/pop", map[string]string{"proofOfPossessionSignedVerificationCode": sign(anchor.key)}, &got)
 		client, _, err := e.dial("cert-pop", leaf, nil)
 		if err != nil || !got.Valid {

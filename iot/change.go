@@ -21,6 +21,7 @@ const (
 	KindEvent         Kind = "event"
 	KindAlarm         Kind = "alarm"
 	KindOperation     Kind = "operation"
+	KindBulkOperation Kind = "bulkoperation"
 	KindUser          Kind = "user"
 	KindGroup         Kind = "group"
 	KindInventoryRole Kind = "inventoryrole"

@@ -43,6 +43,7 @@ func (a *auditor) Record(_ context.Context, _ iot.Principal, r iot.AuditRecord) 
 type fixture struct {
 	*testing.T
 	ops   *devicemgmt.Operations
+	store *devicemgmtsql.Store
 	reg   *registry.Registry
 	bus   *bus.Bus
 	audit *auditor
@@ -65,6 +66,7 @@ func setup(t *testing.T) *fixture {
 	t.Cleanup(f.reg.Close)
 	store, err := devicemgmtsql.New(ctx, db)
 	f.must(err)
+	f.store = store
 	f.ops = devicemgmt.New(devicemgmt.Deps{Store: store, Registry: f.reg, Policy: policy, Audit: f.audit, Bus: f.bus, Clock: f.clock, Log: log})
 	f.agent = f.object(device, `{"c8y_IsDevice":{},"com_cumulocity_model_Agent":{}}`)
 	f.child, f.grandchild = f.object(device, `{}`), f.object(device, `{}`)

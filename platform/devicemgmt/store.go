@@ -56,3 +56,45 @@ type Store interface {
 	SetDelivery(ctx context.Context, t iot.TenantID, id iot.ID, d iot.Delivery) error
 	History(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version, error)
 }
+
+// BulkQuery selects bulk operations, newest first. All conditions must hold, zero values are none.
+type BulkQuery struct {
+	Deleted  bool            // also those that were cancelled; implied by General if it names BulkCanceled
+	General  []GeneralStatus // any of them
+	From, To time.Time       // of the start, half-open
+	Offset   int
+	Limit    int
+	Count    bool // also count all that match
+}
+
+// BulkKey names a bulk operation.
+type BulkKey struct {
+	Tenant iot.TenantID
+	ID     iot.ID
+}
+
+// BulkStore keeps bulk operations, with the same promises as Store, whose changes of operations it counts in the same transaction.
+type BulkStore interface {
+	NextBulkID(ctx context.Context, t iot.TenantID) (iot.ID, error)
+	CreateBulk(ctx context.Context, t iot.TenantID, b Bulk, rev sqlkit.Revision) error
+	GetBulk(ctx context.Context, t iot.TenantID, id iot.ID) (Bulk, error)
+	ListBulks(ctx context.Context, t iot.TenantID, q BulkQuery) ([]Bulk, int, error)
+	// UpdateBulk replaces a bulk operation by what change makes of it, which may run more than once; its error ends the update. Of Progress only
+	// Waiting can be changed: to zero, which forgets the devices that have no operation yet.
+	UpdateBulk(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(Bulk) (Bulk, error)) (before, after Bulk, err error)
+	// BeginBulk starts one that is BulkActive and due at rev.At with these devices; without any it is completed, for that reason. began is false
+	// if it was not to be started.
+	BeginBulk(ctx context.Context, t iot.TenantID, id iot.ID, devices []iot.ID, reason string, rev sqlkit.Revision) (after Bulk, began bool, err error)
+	// NextMember returns a device that waits for its operation, zero if there is none.
+	NextMember(ctx context.Context, t iot.TenantID, id iot.ID) (iot.ID, error)
+	// StepBulk stores an operation of o.BulkID for o.Device, if that device waits for one and it is due at rev.At, and decides when the next one is:
+	// both or nothing, so that no device gets two. The last device completes the bulk operation.
+	StepBulk(ctx context.Context, t iot.TenantID, o iot.Operation, rev sqlkit.Revision) (after Bulk, made bool, err error)
+	// FailedDevices returns up to limit devices whose operation of a bulk operation failed, each once.
+	FailedDevices(ctx context.Context, t iot.TenantID, id iot.ID, limit int) ([]iot.ID, error)
+	// DueBulks returns up to limit bulk operations of all tenants for which there is work, longest due first, and, if there are none, when the next
+	// one will be; zero if none will.
+	DueBulks(ctx context.Context, now time.Time, limit int) (due []BulkKey, next time.Time, err error)
+	// PostponeBulk says when there will be work again, if there is any; zero: never.
+	PostponeBulk(ctx context.Context, t iot.TenantID, id iot.ID, until time.Time) error
+}

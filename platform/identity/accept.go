@@ -148,7 +148,7 @@ func (s *Registrations) Credentials(ctx context.Context, p iot.Principal, id, se
 	if err != nil {
 		return Credentials{}, missing(op, id, err)
 	}
-	if p.Tenant != r.Tenant && p.Tenant != iot.Management || r.Status == Used || r.Status == Blocked {
+	if p.Tenant != r.Tenant && p.Tenant != iot.Management || r.Status == Used || r.Status == Blocked || r.Enrollment != nil {
 		return Credentials{}, missing(op, id, fault.E(op, fault.NotFound))
 	}
 	pol := s.policy(ctx, r.Tenant)

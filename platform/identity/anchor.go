@@ -34,6 +34,7 @@ type Anchor struct {
 	Code             string    // to be signed, empty if none was asked for
 	CodeUntil        time.Time // Code is accepted until then
 	Signature        string    // what proved it, in base64
+	Authority        bool      // the tenant's certificate authority: the platform has its key
 }
 
 // Certificate returns the parsed certificate, nil if it is not one, which Parse has made sure of.

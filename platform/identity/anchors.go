@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -28,6 +30,9 @@ type AnchorDeps struct {
 	Bus    *bus.Bus
 	Clock  clock.Clock
 	Log    *slog.Logger
+	// Registrations tells which devices may enrol, and Vault seals the keys of certificate authorities.
+	Registrations Store
+	Vault         *secret.Box
 	// Option returns an option of a tenant; nil: there are none.
 	Option func(ctx context.Context, t iot.TenantID, category, key string) (string, bool)
 }
@@ -62,6 +67,20 @@ func (s *Anchors) may(ctx context.Context, p iot.Principal, t iot.TenantID) erro
 		if err := s.d.Policy.Check(ctx, p, access.TenantAdmin, access.Admin, access.Object{}); err != nil {
 			return err
 		}
+	}
+	if t != p.Tenant && p.Tenant != iot.Management {
+		return fault.E(fault.Op("identity.Anchors"), fault.NotFound, fault.Subject(t), "no tenant with this id")
+	}
+	return nil
+}
+
+// mayRead is may for who only looks. c8y: ROLE_TENANT_MANAGEMENT_READ is enough.
+func (s *Anchors) mayRead(ctx context.Context, p iot.Principal, t iot.TenantID) error {
+	if err := s.may(ctx, p, t); !fault.Is(err, fault.Denied) {
+		return err
+	}
+	if err := s.d.Policy.Check(ctx, p, access.TenantAdmin, access.Read, access.Object{}); err != nil {
+		return err
 	}
 	if t != p.Tenant && p.Tenant != iot.Management {
 		return fault.E(fault.Op("identity.Anchors"), fault.NotFound, fault.Subject(t), "no tenant with this id")
@@ -122,8 +141,8 @@ func (x Upload) anchor(t iot.TenantID, now time.Time) (Anchor, error) {
 	if err := validAnchorName(x.Name); err != nil {
 		return Anchor{}, err
 	}
-	if !c.NotAfter.After(now) {
-		return Anchor{}, fault.E(fault.Op("identity.Upload"), fault.Invalid, "the certificate has expired at "+iot.FormatTime(c.NotAfter))
+	if err := current(c, now, x.Enabled); err != nil {
+		return Anchor{}, err
 	}
 	a := Anchor{Tenant: t, Fingerprint: fingerprint(c.Raw), Name: x.Name, Enabled: x.Enabled, AutoRegistration: x.AutoRegistration, DER: c.Raw, Created: now, Changed: now}
 	if a.Name == "" {
@@ -133,23 +152,38 @@ func (x Upload) anchor(t iot.TenantID, now time.Time) (Anchor, error) {
 	return a, nil
 }
 
+// current refuses a certificate that has expired, and to enable one that is not valid yet.
+func current(c *x509.Certificate, now time.Time, enable bool) error {
+	const op = fault.Op("identity.Upload")
+	switch {
+	case c == nil:
+		return nil
+	case !c.NotAfter.After(now):
+		return fault.E(op, fault.Invalid, "the certificate has expired at "+iot.FormatTime(c.NotAfter))
+	case enable && c.NotBefore.After(now.Add(skew)):
+		return fault.E(op, fault.Invalid, "the certificate is not valid before "+iot.FormatTime(c.NotBefore)+": it can be enabled then")
+	}
+	return nil
+}
+
 func (s *Anchors) record(ctx context.Context, p iot.Principal, a Anchor, activity, text string, changes []iot.AttributeChange) {
 	p.Tenant = a.Tenant // the record concerns the tenant whose devices get in, also if the management acts
 	s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "TrustedCertificate", Activity: activity, Text: text, Changes: changes})
 }
 
-// List returns a page of a tenant's anchors, oldest first, and the number of all of them. It needs the same permission as Upload.
-func (s *Anchors) List(ctx context.Context, p iot.Principal, t iot.TenantID, offset, limit int) ([]Anchor, int, error) {
-	if err := s.may(ctx, p, t); err != nil {
+// List returns a page of a tenant's anchors, or only its authority, oldest first, and the number of all of them. It needs the permission for Upload,
+// or ROLE_TENANT_MANAGEMENT_READ.
+func (s *Anchors) List(ctx context.Context, p iot.Principal, t iot.TenantID, authority bool, offset, limit int) ([]Anchor, int, error) {
+	if err := s.mayRead(ctx, p, t); err != nil {
 		return nil, 0, err
 	}
-	out, n, err := s.d.Store.List(ctx, t, offset, limit)
+	out, n, err := s.d.Store.List(ctx, t, authority, offset, limit)
 	return out, n, sqlkit.Fault("identity.Anchors", err)
 }
 
-// Get returns one anchor. It needs the same permission as Upload.
+// Get returns one anchor. It needs the same permission as List.
 func (s *Anchors) Get(ctx context.Context, p iot.Principal, t iot.TenantID, fingerprint string) (Anchor, error) {
-	if err := s.may(ctx, p, t); err != nil {
+	if err := s.mayRead(ctx, p, t); err != nil {
 		return Anchor{}, err
 	}
 	a, err := s.d.Store.Get(ctx, t, fingerprint)
@@ -178,6 +212,15 @@ func (s *Anchors) Change(ctx context.Context, p iot.Principal, t iot.TenantID, f
 	}
 	if patch.Name != nil {
 		if err := validAnchorName(*patch.Name); err != nil {
+			return Anchor{}, err
+		}
+	}
+	if patch.Enabled != nil && *patch.Enabled {
+		a, err := s.d.Store.Get(ctx, t, fingerprint)
+		if err != nil {
+			return Anchor{}, noAnchor("identity.Change", fingerprint, err)
+		}
+		if err := current(a.Certificate(), s.d.Clock.Now(), !a.Enabled); err != nil && !a.Enabled {
 			return Anchor{}, err
 		}
 	}
@@ -248,9 +291,12 @@ func (s *Anchors) Challenge(ctx context.Context, p iot.Principal, t iot.TenantID
 	})
 }
 
-// Prove takes the signed code. One that is wrong or late is a fault of kind Invalid. It needs the same permission as Upload.
+// Prove takes the signed code. One that is wrong is a fault of kind Malformed, one that is late of kind Invalid. It needs the same permission as Upload.
 func (s *Anchors) Prove(ctx context.Context, p iot.Principal, t iot.TenantID, fingerprint, signature string) (Anchor, error) {
 	const op = fault.Op("identity.Prove")
+	if err := s.may(ctx, p, t); err != nil {
+		return Anchor{}, err
+	}
 	a, err := s.Get(ctx, p, t, fingerprint)
 	if err != nil {
 		return Anchor{}, err
@@ -261,7 +307,7 @@ func (s *Anchors) Prove(ctx context.Context, p iot.Principal, t iot.TenantID, fi
 		return Anchor{}, fault.E(op, fault.Invalid, "there is no verification code that could be signed now: ask for one")
 	case len(signature) > maxCertificate || c == nil || !signed(c, a.Code, signature):
 		s.record(ctx, p, a, "Proof of possession failed", "The signature of the verification code of '"+a.Name+"' ("+fingerprint+") is wrong", nil)
-		return Anchor{}, fault.E(op, fault.Invalid, "the signature is not one of the verification code with the key of the certificate")
+		return Anchor{}, fault.E(op, fault.Malformed, "the signature is not one of the verification code with the key of the certificate")
 	}
 	code := a.Code
 	return s.update(ctx, op, p, t, fingerprint, "Proof of possession given", func(a Anchor) Anchor {

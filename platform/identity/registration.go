@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -45,7 +46,9 @@ type Registration struct {
 	Type     string
 	Custom   iot.Doc // properties for who announced it
 	Token    Token   // hash of the security token, nil if there is none yet
-	Failures int     // wrong tokens so far
+	Failures int     // wrong tokens and one-time passwords so far
+	// Enrollment is the hash of the one-time password with which the device gets a certificate, nil if it gets a password.
+	Enrollment Token
 }
 
 // Token is the salted hash of a security token.
@@ -77,15 +80,20 @@ type Deps struct {
 	Audit    access.Auditor
 	Clock    clock.Clock
 	Log      *slog.Logger
+	// Active is an error for a tenant that is not there or must not be used; nil: all may.
+	Active func(ctx context.Context, t iot.TenantID) error
 	// Option returns an option of a tenant; nil: there are none.
 	Option func(ctx context.Context, t iot.TenantID, category, key string) (string, bool)
 }
 
 // Registrations is the face. It is safe for concurrent use.
-type Registrations struct{ d Deps }
+type Registrations struct {
+	d      Deps
+	groups sync.Mutex // held while a file finds or makes a group
+}
 
 // New returns the face.
-func New(d Deps) *Registrations { return &Registrations{d} }
+func New(d Deps) *Registrations { return &Registrations{d: d} }
 
 func (s *Registrations) revision(p iot.Principal) sqlkit.Revision {
 	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
@@ -134,6 +142,15 @@ func validID(id string) error {
 // Request announces a device. ID, Group, Type and Custom of r count. A security token, if given, is what the device must present. It needs
 // ROLE_DEVICE_CONTROL_ADMIN. An id that is taken, in whichever tenant, is a fault of kind Invalid with reason NonUnique.
 func (s *Registrations) Request(ctx context.Context, p iot.Principal, r Registration, securityToken string) (Registration, error) {
+	return s.announce(ctx, p, r, func(r *Registration) {
+		if securityToken != "" && s.policy(ctx, p.Tenant) != ignored {
+			r.Token = newToken(securityToken)
+		}
+	})
+}
+
+// announce stores a registration, to which finish adds what the device must present.
+func (s *Registrations) announce(ctx context.Context, p iot.Principal, r Registration, finish func(*Registration)) (Registration, error) {
 	const op = fault.Op("identity.Request")
 	if err := s.d.Policy.Check(ctx, p, access.Operation, access.Admin, access.Object{}); err != nil {
 		return Registration{}, err
@@ -151,9 +168,7 @@ func (s *Registrations) Request(ctx context.Context, p iot.Principal, r Registra
 	}
 	rev := s.revision(p)
 	r = Registration{ID: r.ID, Tenant: p.Tenant, Status: Waiting, Owner: p.User, Created: rev.At, Changed: rev.At, Group: r.Group, Type: r.Type, Custom: r.Custom.WithoutNulls()}
-	if securityToken != "" && s.policy(ctx, p.Tenant) != ignored {
-		r.Token = newToken(securityToken)
-	}
+	finish(&r)
 	err := s.d.Store.Create(ctx, r, rev)
 	if sqlkit.IsUnique(err) {
 		return Registration{}, fault.E(op, fault.Invalid, NonUnique, fault.Subject(r.ID), err, "a registration of the device '"+r.ID+"' exists already")

@@ -13,6 +13,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/identity/identitysql"
@@ -53,15 +54,19 @@ func (tenants) Active(context.Context, iot.TenantID) error { return nil }
 
 type fixture struct {
 	*testing.T
-	s      *identity.Registrations
-	users  access.Store
-	reg    *registry.Registry
-	audit  *auditor
-	policy string
+	s       *identity.Registrations
+	users   access.Store
+	reg     *registry.Registry
+	audit   *auditor
+	policy  string
+	anchors *identity.Anchors
+	store   identity.AnchorStore
+	clock   *clock.Manual
+	options map[string]string // of every tenant, by category/key
 }
 
 func setup(t *testing.T) *fixture {
-	f := &fixture{T: t, audit: &auditor{}}
+	f := &fixture{T: t, audit: &auditor{}, options: map[string]string{}}
 	log, policy, db := slog.New(slog.DiscardHandler), &access.Policy{}, sqltest.SQLite(t)
 	c := clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	b, err := bus.Open(bus.Config{Log: log})
@@ -80,10 +85,27 @@ func setup(t *testing.T) *fixture {
 	t.Cleanup(users.Close)
 	store, err := identitysql.New(ctx, db)
 	f.must(err)
+	f.store = store.Anchors()
 	f.s = identity.New(identity.Deps{Store: store, Users: users, Registry: f.reg, Policy: policy, Audit: f.audit, Clock: c, Log: log,
+		Active: func(_ context.Context, t iot.TenantID) error {
+			if t == "gone" {
+				return fault.E(fault.NotFound)
+			}
+			return nil
+		},
 		Option: func(_ context.Context, _ iot.TenantID, category, key string) (string, bool) {
 			return f.policy, f.policy != "" && category == "device-registration" && key == "security-token.policy"
 		}})
+	vault, err := secret.New(make([]byte, 32))
+	f.must(err)
+	f.anchors, err = identity.NewAnchors(identity.AnchorDeps{Store: store.Anchors(), Registrations: store, Vault: vault, Users: users, Policy: policy, Audit: f.audit, Bus: b, Clock: c, Log: log,
+		Option: func(_ context.Context, _ iot.TenantID, category, key string) (string, bool) {
+			v, ok := f.options[category+"/"+key]
+			return v, ok
+		}})
+	f.must(err)
+	t.Cleanup(f.anchors.Close)
+	f.clock = c
 	return f
 }
 

@@ -79,14 +79,23 @@ func (s *Anchors) Watch(changed func(t iot.TenantID)) (stop func(), err error) {
 	})
 }
 
-// Trusts reports whether an anchor of the tenant is still there, enabled and, where that is asked for, proven.
-func (s *Anchors) Trusts(ctx context.Context, t iot.TenantID, fingerprint string) (bool, error) {
+// Trusts reports whether what let a client in still does: Admission.Anchor names an anchor of the tenant that is there, enabled and, where that is asked for,
+// proven, and no certificate of the chain is revoked.
+func (s *Anchors) Trusts(ctx context.Context, t iot.TenantID, voucher string) (bool, error) {
 	known, err := s.known(ctx)
 	if err != nil {
 		return false, err
 	}
-	r := known.byPrint[fingerprint]
-	return r != nil && r.Tenant == t && s.usable(ctx, r.Anchor), nil
+	print, serials, _ := strings.Cut(voucher, "|")
+	r := known.byPrint[print]
+	if r == nil || r.Tenant != t || !s.usable(ctx, r.Anchor) {
+		return false, nil
+	}
+	if serials == "" {
+		return true, nil
+	}
+	revoked, err := s.revoked(ctx, t, strings.Split(serials, ","))
+	return !revoked && err == nil, err
 }
 
 // usable applies the management's option device-certificates/proof-of-possession: "required" lets only proven anchors count.
@@ -126,7 +135,7 @@ type CertificateLogin struct {
 // Admission is what a certificate login leads to.
 type Admission struct {
 	Principal iot.Principal
-	Anchor    string // fingerprint of the anchor that vouched, for Trusts
+	Anchor    string // what vouched, for Trusts: one line of text
 	Until     time.Time
 }
 
@@ -137,7 +146,7 @@ var errUntrusted = errors.New("no enabled trust anchor vouches for the certifica
 // It is a fault of kind Denied if it is not welcome, whose cause the audit of the tenant tells, if there is one.
 func (s *Anchors) Login(ctx context.Context, l CertificateLogin) (Admission, error) {
 	const op = fault.Op("identity.Login")
-	r, until, err := s.vouch(ctx, l.Chain)
+	found, err := s.vouch(ctx, l.Chain)
 	if err != nil {
 		if fault.KindOf(err).Ours() {
 			return Admission{}, err
@@ -145,6 +154,7 @@ func (s *Anchors) Login(ctx context.Context, l CertificateLogin) (Admission, err
 		s.d.Log.Debug("certificate refused", "addr", l.RemoteAddr, "err", err)
 		return Admission{}, fault.E(op, fault.Denied, err, "the certificate is not trusted: "+fault.Message(err))
 	}
+	r := found.root
 	refuse := func(why string) (Admission, error) {
 		s.d.Users.ReportLogin(ctx, r.Tenant, access.Login{User: string(iot.DeviceUser(l.Device)), RemoteAddr: l.RemoteAddr}, why)
 		return Admission{}, fault.E(op, fault.Denied, fault.Subject(l.Device), why)
@@ -156,6 +166,11 @@ func (s *Anchors) Login(ctx context.Context, l CertificateLogin) (Admission, err
 	if name != l.Device {
 		return refuse("the common name of the certificate is not the device id in the client id")
 	}
+	if revoked, err := s.revoked(ctx, r.Tenant, found.serials); err != nil {
+		return Admission{}, err
+	} else if revoked {
+		return refuse(errRevoked.Error())
+	}
 	p, err := s.d.Users.Certified(ctx, r.Tenant, name, r.AutoRegistration, l.RemoteAddr)
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -165,17 +180,24 @@ func (s *Anchors) Login(ctx context.Context, l CertificateLogin) (Admission, err
 	case err != nil:
 		return Admission{}, fault.E(op, err)
 	}
-	return Admission{Principal: p, Anchor: r.Fingerprint, Until: until}, nil
+	return Admission{Principal: p, Anchor: r.Fingerprint + "|" + strings.Join(found.serials, ","), Until: found.until}, nil
+}
+
+// voucher is an anchor that vouches for a chain.
+type voucher struct {
+	root    *root
+	until   time.Time // the chain is valid until then
+	serials []string  // of the certificates from the first one to the anchor
 }
 
 // vouch finds the nearest enabled anchor in the chain of a certificate, and until when the chain is valid.
-func (s *Anchors) vouch(ctx context.Context, chain []*x509.Certificate) (*root, time.Time, error) {
+func (s *Anchors) vouch(ctx context.Context, chain []*x509.Certificate) (voucher, error) {
 	if len(chain) == 0 || len(chain) > maxChain {
-		return nil, time.Time{}, fault.Errorf("identity.Login", fault.Denied, "a chain has 1 to %d certificates", maxChain)
+		return voucher{}, fault.Errorf("identity.Login", fault.Denied, "a chain has 1 to %d certificates", maxChain)
 	}
 	known, err := s.known(ctx)
 	if err != nil {
-		return nil, time.Time{}, err
+		return voucher{}, err
 	}
 	now, limit := s.d.Clock.Now(), s.chainLimit(ctx)
 	path, last := chain[:1:1], errUntrusted
@@ -186,17 +208,25 @@ func (s *Anchors) vouch(ctx context.Context, chain []*x509.Certificate) (*root, 
 			}
 			until, err := verify(path, r.cert, now)
 			if err == nil {
-				return r, until, nil
+				return voucher{r, until, serials(path, r.cert)}, nil
 			}
 			last = err
 		}
 		// One more step up, along what the client sent.
 		next := issuer(path[len(path)-1], chain[1:])
 		if next == nil || len(path) == limit {
-			return nil, time.Time{}, fault.E(fault.Op("identity.Login"), fault.Denied, last, explain(last, next != nil))
+			return voucher{}, fault.E(fault.Op("identity.Login"), fault.Denied, last, explain(last, next != nil))
 		}
 		path = append(path, next)
 	}
+}
+
+func serials(path []*x509.Certificate, anchor *x509.Certificate) []string {
+	out := make([]string, 0, len(path)+1)
+	for _, c := range append(path[:len(path):len(path)], anchor) {
+		out = append(out, serial(c))
+	}
+	return out
 }
 
 // above returns the anchors that are c or have signed it. The signature is looked at here, so that anchors with a name that somebody else's

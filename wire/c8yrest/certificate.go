@@ -1,8 +1,10 @@
 package c8yrest
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -36,7 +38,7 @@ func (c *call) writeAnchor(o *object, a identity.Anchor) {
 	o.bool("autoRegistrationEnabled", a.AutoRegistration)
 	if x := a.Certificate(); x != nil {
 		o.int("version", int64(x.Version))
-		o.text("algorithmName", x.PublicKeyAlgorithm.String())
+		o.text("algorithmName", algorithm(x.SignatureAlgorithm))
 		o.text("subject", x.Subject.String())
 		o.text("issuer", x.Issuer.String())
 		o.text("serialNumber", x.SerialNumber.String())
@@ -50,9 +52,21 @@ func (c *call) writeAnchor(o *object, a identity.Anchor) {
 		o.time("proofOfPossessionVerificationCodeUsableUntil", a.CodeUntil)
 	}
 	o.some("proofOfPossessionSignedVerificationCode", a.Signature)
-	o.bool("tenantCertificateAuthority", false)
+	o.bool("tenantCertificateAuthority", a.Authority)
 	o.text("self", c.anchorURL(a))
 	o.close()
+}
+
+// algorithm names how a certificate was signed. c8y: as Java does.
+func algorithm(a x509.SignatureAlgorithm) string {
+	name := a.String()
+	if hash, ok := strings.CutSuffix(name, "-RSA"); ok {
+		return hash + "withRSA"
+	}
+	if hash, ok := strings.CutPrefix(name, "ECDSA-"); ok {
+		return hash + "withECDSA"
+	}
+	return name
 }
 
 func (c *call) storedAnchor(status int, a identity.Anchor) error {
@@ -188,7 +202,7 @@ func listCertificates(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, n, err := c.s.Anchors.List(c.ctx, c.p, c.anchorTenant(), p.offset(), p.size)
+	list, n, err := c.s.Anchors.List(c.ctx, c.p, c.anchorTenant(), c.flag("certificateAuthority", false), p.offset(), p.size)
 	if err != nil {
 		return err
 	}

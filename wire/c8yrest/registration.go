@@ -46,8 +46,13 @@ func createRegistration(c *call) error {
 			return err
 		}
 	}
-	token, _ := d.Text("securityToken")
-	if r, err = c.s.Registrations.Request(c.ctx, c.p, r, token); err != nil {
+	if otp, ok := d.Text("enrollmentToken"); ok && otp != "" { // c8y: a one-time password makes it a registration for a certificate
+		r, err = c.s.Registrations.RequestEnrollment(c.ctx, c.p, r, otp)
+	} else {
+		token, _ := d.Text("securityToken")
+		r, err = c.s.Registrations.Request(c.ctx, c.p, r, token)
+	}
+	if err != nil {
 		return err
 	}
 	return c.storedRegistration(http.StatusCreated, r)

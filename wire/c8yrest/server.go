@@ -37,6 +37,7 @@ type Deps struct {
 	Registry      *registry.Registry
 	Telemetry     *telemetry.Telemetry
 	Operations    *devicemgmt.Operations
+	Bulks         *devicemgmt.Bulks
 	Registrations *identity.Registrations
 	Anchors       *identity.Anchors
 	Topics        *access.Topics
@@ -49,7 +50,6 @@ type Deps struct {
 	Presence      Presence
 	Applications  *applogic.Apps
 	SmartREST     *one.Engine // executes SmartREST 1; nil: it is not served
-	Apps          []App       // hosted applications
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Reg           prometheus.Registerer

@@ -48,15 +48,17 @@ func scan(r interface{ Scan(...any) error }) (o iot.Operation, err error) {
 
 // Create implements devicemgmt.Store.
 func (s *Store) Create(ctx context.Context, t iot.TenantID, o iot.Operation, rev sqlkit.Revision) error {
-	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO operation (tenant, id, device, agent, status, failure, description, bulk, delivery_status, delivery_time, created, updated, doc, rev_by, rev_set)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, string(t), int64(o.ID), int64(o.Device), int64(o.Agent), string(o.Status), o.FailureReason, o.Description, int64(o.BulkID),
-			o.Delivery.Status, sqlkit.Millis(o.Delivery.Time), o.CreationTime.UnixMilli(), o.LastUpdated.UnixMilli(), string(o.Fragments.AppendTo(nil)), rev.By, rev.Set)
-		if err != nil {
-			return err
-		}
-		return setFragments(ctx, tx, t, o.ID, nil, o.Fragments)
-	})
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error { return insert(ctx, tx, t, o, rev) })
+}
+
+func insert(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, o iot.Operation, rev sqlkit.Revision) error {
+	_, err := tx.Exec(ctx, `INSERT INTO operation (tenant, id, device, agent, status, failure, description, bulk, delivery_status, delivery_time, created, updated, doc, rev_by, rev_set)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, string(t), int64(o.ID), int64(o.Device), int64(o.Agent), string(o.Status), o.FailureReason, o.Description, int64(o.BulkID),
+		o.Delivery.Status, sqlkit.Millis(o.Delivery.Time), o.CreationTime.UnixMilli(), o.LastUpdated.UnixMilli(), string(o.Fragments.AppendTo(nil)), rev.By, rev.Set)
+	if err != nil {
+		return err
+	}
+	return setFragments(ctx, tx, t, o.ID, nil, o.Fragments)
 }
 
 // setFragments keeps the index of top-level fragments.
@@ -111,6 +113,9 @@ func (s *Store) Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlki
 			string(after.Status), after.FailureReason, after.Description, rev.At.UnixMilli(), string(after.Fragments.AppendTo(nil)), rev.By, rev.Set, string(t), int64(id)); err != nil {
 			return err
 		}
+		if err := recount(ctx, tx, t, old.BulkID, old.Status, after.Status); err != nil {
+			return err
+		}
 		return setFragments(ctx, tx, t, id, old.Fragments, after.Fragments)
 	})
 	return before, after, written, err
@@ -142,6 +147,11 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, scope access.Scope, 
 		for _, o := range gone {
 			if err := supersede(ctx, tx, t, o, rev, true); err != nil {
 				return err
+			}
+			if o.Status == iot.Pending || o.Status == iot.Executing { // what is over has happened
+				if err := recount(ctx, tx, t, o.BulkID, o.Status, ""); err != nil {
+					return err
+				}
 			}
 			for _, table := range []string{"operation", "operation_fragment"} {
 				if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND id = ?`, string(t), int64(o.ID)); err != nil {

@@ -19,12 +19,12 @@ var _ identity.AnchorStore = Anchors{}
 // Anchors is the store of trust anchors beside that of registrations.
 func (s *Store) Anchors() Anchors { return Anchors{s.db} }
 
-const anchorColumns = `tenant, fingerprint, name, enabled, registers, der, created, changed, proven, code, code_until, signature`
+const anchorColumns = `tenant, fingerprint, name, enabled, registers, der, created, changed, proven, code, code_until, signature, authority`
 
 func scanAnchor(row interface{ Scan(...any) error }) (a identity.Anchor, err error) {
-	var enabled, registers, proven, created, changed, until int64
-	err = row.Scan(&a.Tenant, &a.Fingerprint, &a.Name, &enabled, &registers, &a.DER, &created, &changed, &proven, &a.Code, &until, &a.Signature)
-	a.Enabled, a.AutoRegistration, a.Proven = enabled != 0, registers != 0, proven != 0
+	var enabled, registers, proven, created, changed, until, authority int64
+	err = row.Scan(&a.Tenant, &a.Fingerprint, &a.Name, &enabled, &registers, &a.DER, &created, &changed, &proven, &a.Code, &until, &a.Signature, &authority)
+	a.Enabled, a.AutoRegistration, a.Proven, a.Authority = enabled != 0, registers != 0, proven != 0, authority != 0
 	a.Created, a.Changed, a.CodeUntil = sqlkit.Time(created), sqlkit.Time(changed), timeOrZero(until)
 	return a, err
 }
@@ -56,23 +56,27 @@ func (s Anchors) Create(ctx context.Context, t iot.TenantID, anchors []identity.
 		if err := tx.Lock(ctx, "trust_anchor", string(t)); err != nil {
 			return err
 		}
-		var n int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM trust_anchor WHERE tenant = ?`, string(t)).Scan(&n); err != nil {
+		return createAnchors(ctx, tx, t, anchors, limit, rev)
+	})
+}
+
+func createAnchors(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, anchors []identity.Anchor, limit int, rev sqlkit.Revision) error {
+	var n int
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM trust_anchor WHERE tenant = ?`, string(t)).Scan(&n); err != nil {
+		return err
+	}
+	if n+len(anchors) > limit {
+		return identity.ErrTooMany
+	}
+	for _, a := range anchors {
+		_, err := tx.Exec(ctx, `INSERT INTO trust_anchor (`+anchorColumns+`, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			string(t), a.Fingerprint, a.Name, flag(a.Enabled), flag(a.AutoRegistration), a.DER, sqlkit.Millis(a.Created), sqlkit.Millis(a.Changed), flag(a.Proven),
+			a.Code, millisOrZero(a.CodeUntil), a.Signature, flag(a.Authority), rev.By, rev.Set)
+		if err != nil {
 			return err
 		}
-		if n+len(anchors) > limit {
-			return identity.ErrTooMany
-		}
-		for _, a := range anchors {
-			_, err := tx.Exec(ctx, `INSERT INTO trust_anchor (`+anchorColumns+`, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-				string(t), a.Fingerprint, a.Name, flag(a.Enabled), flag(a.AutoRegistration), a.DER, sqlkit.Millis(a.Created), sqlkit.Millis(a.Changed), flag(a.Proven),
-				a.Code, millisOrZero(a.CodeUntil), a.Signature, rev.By, rev.Set)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Get implements identity.AnchorStore.
@@ -85,11 +89,15 @@ func getAnchor(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, fingerprin
 }
 
 // List implements identity.AnchorStore.
-func (s Anchors) List(ctx context.Context, t iot.TenantID, offset, limit int) (out []identity.Anchor, n int, err error) {
-	if err = s.db.QueryRow(ctx, `SELECT count(*) FROM trust_anchor WHERE tenant = ?`, string(t)).Scan(&n); err != nil || limit <= 0 {
+func (s Anchors) List(ctx context.Context, t iot.TenantID, authority bool, offset, limit int) (out []identity.Anchor, n int, err error) {
+	where := `WHERE tenant = ?`
+	if authority {
+		where += ` AND authority = 1`
+	}
+	if err = s.db.QueryRow(ctx, `SELECT count(*) FROM trust_anchor `+where, string(t)).Scan(&n); err != nil || limit <= 0 {
 		return nil, n, err
 	}
-	out, err = s.each(ctx, `WHERE tenant = ? ORDER BY created, fingerprint LIMIT ? OFFSET ?`, string(t), limit, offset)
+	out, err = s.each(ctx, where+` ORDER BY created, fingerprint LIMIT ? OFFSET ?`, string(t), limit, offset)
 	return out, n, err
 }
 
@@ -115,7 +123,7 @@ func (s Anchors) Update(ctx context.Context, t iot.TenantID, fingerprint string,
 			return err
 		}
 		out = change(old)
-		out.Tenant, out.Fingerprint, out.DER, out.Created, out.Changed = old.Tenant, old.Fingerprint, old.DER, old.Created, sqlkit.Time(rev.At.UnixMilli())
+		out.Tenant, out.Fingerprint, out.DER, out.Authority, out.Created, out.Changed = old.Tenant, old.Fingerprint, old.DER, old.Authority, old.Created, sqlkit.Time(rev.At.UnixMilli())
 		if err := supersedeAnchor(ctx, tx, old, rev, false); err != nil {
 			return err
 		}
@@ -130,16 +138,27 @@ func (s Anchors) Update(ctx context.Context, t iot.TenantID, fingerprint string,
 // Delete implements identity.AnchorStore.
 func (s Anchors) Delete(ctx context.Context, t iot.TenantID, fingerprint string, rev sqlkit.Revision) (old identity.Anchor, err error) {
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		if old, err = getAnchor(ctx, tx, t, fingerprint, tx.ForUpdate()); err != nil {
-			return err
-		}
-		if err := supersedeAnchor(ctx, tx, old, rev, true); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `DELETE FROM trust_anchor WHERE tenant = ? AND fingerprint = ?`, string(t), fingerprint)
+		old, err = removeAnchor(ctx, tx, t, fingerprint, rev)
 		return err
 	})
 	return old, err
+}
+
+// removeAnchor also forgets the key of an authority.
+func removeAnchor(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, fingerprint string, rev sqlkit.Revision) (identity.Anchor, error) {
+	old, err := getAnchor(ctx, tx, t, fingerprint, tx.ForUpdate())
+	if err != nil {
+		return old, err
+	}
+	if err := supersedeAnchor(ctx, tx, old, rev, true); err != nil {
+		return old, err
+	}
+	for _, table := range []string{"trust_anchor", "certificate_authority"} {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE tenant = ? AND fingerprint = ?`, string(t), fingerprint); err != nil {
+			return old, err
+		}
+	}
+	return old, nil
 }
 
 func supersedeAnchor(ctx context.Context, tx *sqlkit.Tx, old identity.Anchor, rev sqlkit.Revision, deleted bool) error {

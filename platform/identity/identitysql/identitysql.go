@@ -27,17 +27,20 @@ func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
 	return &Store{db}, db.Migrate(ctx, "identity", migrations)
 }
 
-const columns = `id, tenant, status, owner, created, changed, device_group, type, custom, token, failures`
+const columns = `id, tenant, status, owner, created, changed, device_group, type, custom, token, failures, enrollment`
 
 func scan(row interface{ Scan(...any) error }) (r identity.Registration, err error) {
 	var created, changed, group int64
-	var custom, token []byte
-	if err = row.Scan(&r.ID, &r.Tenant, &r.Status, &r.Owner, &created, &changed, &group, &r.Type, &custom, &token, &r.Failures); err != nil {
+	var custom, token, enrollment []byte
+	if err = row.Scan(&r.ID, &r.Tenant, &r.Status, &r.Owner, &created, &changed, &group, &r.Type, &custom, &token, &r.Failures, &enrollment); err != nil {
 		return r, err
 	}
 	r.Created, r.Changed, r.Group = sqlkit.Time(created), sqlkit.Time(changed), iot.ID(group)
 	if len(token) > 0 {
 		r.Token = token
+	}
+	if len(enrollment) > 0 {
+		r.Enrollment = enrollment
 	}
 	r.Custom, err = iot.ParseDoc(custom, iot.MaxDepth+1)
 	return r, err
@@ -58,9 +61,9 @@ func (s *Store) Create(ctx context.Context, r identity.Registration, rev sqlkit.
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO device_registration (`+columns+`, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		_, err = tx.Exec(ctx, `INSERT INTO device_registration (`+columns+`, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			r.ID, string(r.Tenant), string(r.Status), string(r.Owner), sqlkit.Millis(r.Created), sqlkit.Millis(r.Changed), int64(r.Group), r.Type,
-			string(r.Custom.AppendTo(nil)), []byte(r.Token), int64(r.Failures), rev.By, rev.Set)
+			string(r.Custom.AppendTo(nil)), []byte(r.Token), int64(r.Failures), []byte(r.Enrollment), rev.By, rev.Set)
 		return err
 	})
 }
@@ -134,7 +137,7 @@ func remove(ctx context.Context, tx *sqlkit.Tx, old identity.Registration, rev s
 
 // supersede keeps a version without its token: what is over needs no secret.
 func supersede(ctx context.Context, tx *sqlkit.Tx, old identity.Registration, rev sqlkit.Revision, deleted bool) error {
-	old.Token = nil
+	old.Token, old.Enrollment = nil, nil
 	doc, err := json.Marshal(old)
 	if err != nil {
 		return err

@@ -41,14 +41,14 @@ func TestHistoryHoldsNoToken(t *testing.T) {
 			t.Fatal(err)
 		}
 		rev := sqlkit.Revision{By: "ann", Set: "s"}
-		if err := s.Create(t.Context(), identity.Registration{ID: "x", Tenant: "acme", Token: identity.Token("secret")}, rev); err != nil {
+		if err := s.Create(t.Context(), identity.Registration{ID: "x", Tenant: "acme", Token: identity.Token("secret"), Enrollment: identity.Token("secret")}, rev); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Delete(t.Context(), "acme", "x", rev); err != nil {
 			t.Fatal(err)
 		}
 		v, err := db.History(t.Context(), "acme", string(iot.KindRegistration), "x")
-		if err != nil || len(v) != 1 || !v[0].Deleted || !strings.Contains(string(v[0].Doc), `"Token":null`) {
+		if err != nil || len(v) != 1 || !v[0].Deleted || !strings.Contains(string(v[0].Doc), `"Token":null`) || !strings.Contains(string(v[0].Doc), `"Enrollment":null`) {
 			t.Errorf("history %+v, %v", v, err)
 		}
 	})

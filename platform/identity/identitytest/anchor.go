@@ -19,7 +19,7 @@ func TestAnchorStore(t *testing.T, open func(t *testing.T) identity.AnchorStore)
 	for name, test := range map[string]func(*testing.T, *anchorFixture){
 		"an anchor comes back as it was": testAnchorRoundTrip, "fingerprints are unique across tenants, all or none": testAnchorUnique, "the bound holds": testAnchorBound,
 		"pages are stable": testAnchorPages, "a tenant changes and deletes its own only": testAnchorTenants, "of several updates none is lost": testAnchorConcurrent,
-		"the enabled ones of all tenants": testAnchorEnabled,
+		"the enabled ones of all tenants": testAnchorEnabled, "a tenant has one authority": testAuthority, "what is revoked stays revoked": testRevocations,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, &anchorFixture{t, open(t), context.Background()}) })
 	}
@@ -70,7 +70,7 @@ func testAnchorUnique(t *testing.T, f *anchorFixture) {
 		if err := f.create(tenant, anchor(tenant, "bb"), anchor(tenant, "aa")); !sqlkit.IsUnique(err) {
 			t.Errorf("again by %s: %v", tenant, err)
 		}
-		if _, n, err := f.s.List(f.ctx, "other", 0, 10); err != nil || n != 0 {
+		if _, n, err := f.s.List(f.ctx, "other", false, 0, 10); err != nil || n != 0 {
 			t.Errorf("%d stored, %v", n, err)
 		}
 	}
@@ -93,7 +93,7 @@ func testAnchorPages(t *testing.T, f *anchorFixture) {
 	f.must(f.create("other", anchor("other", "x")))
 	var got []string
 	for offset := 0; offset < 6; offset += 2 {
-		page, n, err := f.s.List(f.ctx, "acme", offset, 2)
+		page, n, err := f.s.List(f.ctx, "acme", false, offset, 2)
 		f.must(err)
 		if n != 5 {
 			t.Errorf("%d in all", n)
@@ -163,5 +163,75 @@ func testAnchorEnabled(t *testing.T, f *anchorFixture) {
 	}
 	if got != "acme/a other/c " {
 		t.Errorf("got %s", got)
+	}
+}
+
+func testAuthority(t *testing.T, f *anchorFixture) {
+	ca := anchor("acme", "ca")
+	ca.Authority = true
+	if _, _, err := f.s.Authority(f.ctx, "acme"); !errors.Is(err, sql.ErrNoRows) {
+		t.Fatalf("before there is one: %v", err)
+	}
+	if err := f.s.PutAuthority(f.ctx, "acme", ca, "sealed", "other", 10, rev(1)); !errors.Is(err, identity.ErrAuthority) {
+		t.Fatalf("in the place of none: %v", err)
+	}
+	f.must(f.s.PutAuthority(f.ctx, "acme", ca, "sealed", "", 10, rev(1)))
+	if err := f.s.PutAuthority(f.ctx, "acme", anchor("acme", "cb"), "x", "", 10, rev(1)); !errors.Is(err, identity.ErrAuthority) {
+		t.Fatalf("a second one: %v", err)
+	}
+	f.must(f.create("acme", anchor("acme", "plain")))
+	if list, n, err := f.s.List(f.ctx, "acme", true, 0, 10); err != nil || n != 1 || len(list) != 1 || list[0].Fingerprint != "ca" {
+		t.Errorf("list of authorities: %+v, %d, %v", list, n, err)
+	}
+	next := ca
+	next.Fingerprint = "ca2"
+	f.must(f.s.PutAuthority(f.ctx, "acme", next, "sealed2", "ca", 10, rev(2)))
+	if a, sealed, err := f.s.Authority(f.ctx, "acme"); err != nil || a.Fingerprint != "ca2" || !a.Authority || sealed != "sealed2" {
+		t.Errorf("%+v, %s, %v", a, sealed, err)
+	}
+	if _, err := f.s.Get(f.ctx, "acme", "ca"); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("the old one is still there: %v", err)
+	}
+	if _, err := f.s.Update(f.ctx, "acme", "ca2", rev(3), func(a identity.Anchor) identity.Anchor { a.Authority = false; return a }); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := f.s.Get(f.ctx, "acme", "ca2"); err != nil || !a.Authority {
+		t.Errorf("an update takes the authority away: %+v, %v", a, err)
+	}
+	_, err := f.s.Delete(f.ctx, "acme", "ca2", rev(4))
+	f.must(err)
+	if _, _, err := f.s.Authority(f.ctx, "acme"); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("the key of a deleted one is still there: %v", err)
+	}
+	if err := f.s.PutAuthority(f.ctx, "acme", next, "s", "", 1, rev(5)); !errors.Is(err, identity.ErrTooMany) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+}
+
+func testRevocations(t *testing.T, f *anchorFixture) {
+	revoke := func(tenant iot.TenantID, overwrite bool, limit int, entries ...identity.Revocation) error {
+		return f.s.Revoke(f.ctx, tenant, entries, overwrite, limit, rev(1))
+	}
+	at := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+	f.must(revoke("acme", false, 10, identity.Revocation{Serial: "a", At: at(1)}, identity.Revocation{Serial: "b", At: at(2)}, identity.Revocation{Serial: "a", At: at(3)}))
+	f.must(revoke("acme", true, 10, identity.Revocation{Serial: "b", At: at(4)}))
+	list, err := f.s.Revocations(f.ctx, "acme")
+	if err != nil || len(list) != 2 || list[0].Serial != "a" || !list[0].At.Equal(at(1)) || !list[1].At.Equal(at(4)) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	for _, c := range []struct {
+		tenant  iot.TenantID
+		serials []string
+		want    bool
+	}{{"acme", []string{"x", "b"}, true}, {"acme", []string{"x"}, false}, {"acme", nil, false}, {"other", []string{"a"}, false}} {
+		if got, err := f.s.Revoked(f.ctx, c.tenant, c.serials); err != nil || got != c.want {
+			t.Errorf("%s %v: %v, %v", c.tenant, c.serials, got, err)
+		}
+	}
+	if err := revoke("acme", false, 2, identity.Revocation{Serial: "c", At: at(1)}); !errors.Is(err, identity.ErrTooMany) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	if list, err := f.s.Revocations(f.ctx, "acme"); err != nil || len(list) != 2 {
+		t.Errorf("what was refused is there: %+v, %v", list, err)
 	}
 }

@@ -50,12 +50,12 @@ func fresh(t iot.TenantID, id string) identity.Registration {
 
 func testRoundTrip(t *testing.T, f *fixture) {
 	in := fresh("acme", "imei-☃-1")
-	in.Group, in.Type, in.Token, in.Failures = 7, "pump", identity.Token{0, 1, 255}, 3
+	in.Group, in.Type, in.Token, in.Failures, in.Enrollment = 7, "pump", identity.Token{0, 1, 255}, 3, identity.Token{9}
 	in.Custom = iot.Doc{{Name: "a", Raw: []byte(`{"b": 1.50}`)}}
 	f.must(f.s.Create(f.ctx, in, rev(0)))
 	out, err := f.s.Get(f.ctx, in.ID)
 	f.must(err)
-	if string(out.Token) != string(in.Token) || !out.Custom.Equal(in.Custom) {
+	if string(out.Token) != string(in.Token) || string(out.Enrollment) != string(in.Enrollment) || !out.Custom.Equal(in.Custom) {
 		t.Errorf("got %+v", out)
 	}
 	if out.ID != in.ID || out.Tenant != in.Tenant || out.Status != in.Status || out.Owner != in.Owner || !out.Created.Equal(start) || out.Group != 7 || out.Type != "pump" || out.Failures != 3 {
