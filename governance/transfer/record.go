@@ -36,7 +36,7 @@ var made = map[string][]string{
 	"objects": {"childDevices", "childAssets", "childAdditions", "deviceParents", "assetParents", "additionParents", "owner", "c8y_ActiveAlarmsStatus",
 		"c8y_Availability", "c8y_Connection", "c8y_LatestMeasurements"},
 	"alarms":     {"count", "firstOccurrenceTime", "history"},
-	"operations": {"deviceName", "deviceExternalIDs", "bulkOperationId"},
+	"operations": {"delivery", "deviceName", "deviceExternalIDs", "bulkOperationId"},
 }
 
 // bare returns a document without what a platform makes by itself.
