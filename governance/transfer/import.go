@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,7 +27,7 @@ import (
 const (
 	workers   = 8
 	batchSize = 200 // measurements in one request
-	passes    = 5   // how often what may have been lost is looked for
+	passes    = 20  // how often what may have been lost is looked for
 )
 
 // Receipt compares what was exported with what the target has now. Source hashes are of the documents as they should be there, with the new ids.
@@ -157,12 +158,14 @@ func (i *importer) make(ctx context.Context, kind, path, list string, order []fu
 }
 
 func (i *importer) pass(ctx context.Context, kind string, wanted func(doc) bool, create func(context.Context, string, doc) (string, error)) error {
-	g, ctx := errgroup.WithContext(ctx)
+	// One that fails stops the others from beginning, but not in the middle: what was cut off could still be carried out after we look again.
+	var g errgroup.Group
 	g.SetLimit(workers)
+	var failed atomic.Bool
 	err := lines(i.dir, kind, func(d doc) error {
 		old := d.text("id")
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if failed.Load() || ctx.Err() != nil {
+			return errors.Join(errStopped, ctx.Err())
 		}
 		if !wanted(d) || i.id(kind, old) != "" {
 			return nil
@@ -178,6 +181,9 @@ func (i *importer) pass(ctx context.Context, kind string, wanted func(doc) bool,
 				i.omit(kind+" "+old, 1, fault.Message(err))
 				err = nil
 			}
+			if err != nil {
+				failed.Store(true)
+			}
 			return err
 		})
 		return nil
@@ -187,6 +193,8 @@ func (i *importer) pass(ctx context.Context, kind string, wanted func(doc) bool,
 	}
 	return err
 }
+
+var errStopped = errors.New("another document failed")
 
 func all(doc) bool { return true }
 
