@@ -168,7 +168,7 @@ func references(t *testing.T, u rig.User) {
 func noSecrets(t *testing.T, dir string) {
 	t.Helper()
 	for _, name := range rig.Files(t, dir) {
-		raw, err := os.ReadFile(filepath.Join(dir, name))
+		raw, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
