@@ -119,8 +119,14 @@ func (p *parts) copyStores(ctx context.Context, dir string) error {
 	if err := copyRest(p.conf.Data, dir); err != nil {
 		return err
 	}
+	// Files come after the documents that name them, and none of those goes meanwhile.
+	release := p.blobs.Hold()
+	defer release()
 	file := filepath.Join(dir, documentsName)
 	if err := p.db.Backup(ctx, file); err != nil {
+		return err
+	}
+	if err := copyFiles(p.conf.filesFolder(), filepath.Join(dir, filesName)); err != nil {
 		return err
 	}
 	damage, err := sqlkit.CheckFile(ctx, file)
@@ -131,7 +137,7 @@ func (p *parts) copyStores(ctx context.Context, dir string) error {
 }
 
 // living are what a backup does not copy as plain files: stores that are copied in their own way, and what belongs to the running process.
-var living = []string{seriesName, sessionsName, rawName, documentsName, documentsName + "-wal", documentsName + "-shm", "ballast", "probe.tmp", seal.Name, socketName}
+var living = []string{seriesName, sessionsName, rawName, filesName, documentsName, documentsName + "-wal", documentsName + "-shm", "ballast", "probe.tmp", seal.Name, socketName}
 
 // copyRest copies everything else: keys, checkpoints of the audit, certificates.
 func copyRest(from, to string) error {

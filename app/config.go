@@ -36,6 +36,7 @@ type Config struct {
 	AuditKey       string
 	Mail           MailConfig
 	Services       ServicesConfig
+	Files          FilesConfig
 	// OIDCAllowInsecure lets tenants name providers and LDAP servers on this machine, also without encryption.
 	OIDCAllowInsecure bool
 	LogLevel          string
@@ -69,6 +70,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	c.Edge.flags(f)
 	c.Mail.flags(f)
 	c.Services.flags(f)
+	c.Files.flags(f)
 	f.BoolVar(&c.OIDCAllowInsecure, "oidc-allow-insecure", false, "for tests: let tenants name providers of single sign-on and LDAP servers on this machine, also without encryption")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", "text", "text or json")
@@ -108,6 +110,7 @@ func (c *Config) load(cmd *cobra.Command, env map[string]string) error {
 	}
 	c.AdminPassword, c.BootstrapPassword = env["ISOBAR_ADMIN_PASSWORD"], env["ISOBAR_BOOTSTRAP_PASSWORD"]
 	c.Mail.Password = env["ISOBAR_SMTP_PASSWORD"]
+	errs = append(errs, c.Files.secrets(env))
 	return errors.Join(errs...)
 }
 
@@ -192,6 +195,7 @@ func (c *Config) Check() error {
 	}
 	c.Edge.check(bad)
 	c.Mail.check(bad)
+	c.Files.check(bad)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		bad("log-level: must be debug, info, warn or error")
 	}

@@ -74,7 +74,7 @@ func (p *program) verifyData(ctx context.Context, data string) error {
 	if !was {
 		fmt.Fprintln(p.stdout, "there is no seal: the last stop was not a clean one, or a server is running")
 	}
-	for _, check := range []func(context.Context, string, func(string, any)) (string, error){verifyDocuments, verifySeries, verifySessions, verifyRaw} {
+	for _, check := range []func(context.Context, string, func(string, any)) (string, error){verifyDocuments, verifyFiles, verifySeries, verifySessions, verifyRaw} {
 		done, err := check(ctx, data, report)
 		switch {
 		case fault.Is(err, fault.Corrupt), pebble.IsCorruptionError(err):

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/isobar-iot/isobar/engine/series/seriespebble"
 	"github.com/isobar-iot/isobar/engine/series/seriessql"
-	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 )
@@ -28,10 +28,11 @@ func startSQL(ctx context.Context, p *parts) (stopFunc, error) {
 	}
 	p.db.OnBroken(func(err error) { p.die("the database cannot go on: " + err.Error()) })
 	p.ready = append(p.ready, readiness{"documents", p.db.Ping})
-	if p.blobs, err = blob.New(ctx, p.db, p.clock); err != nil {
-		return nil, err
+	stop, err := startFiles(ctx, p)
+	if err != nil {
+		return nil, errors.Join(err, p.db.Close())
 	}
-	return func(context.Context) error { return p.db.Close() }, nil
+	return func(context.Context) error { stop(); return p.db.Close() }, nil
 }
 
 func startBus(_ context.Context, p *parts) (stopFunc, error) {

@@ -64,3 +64,17 @@ func CheckFile(ctx context.Context, file string) (damage []string, err error) {
 	})
 	return damage, err
 }
+
+// ReadFile runs a query on a SQLite database that nobody writes, and changes nothing. A table that is not there is an error.
+func ReadFile(ctx context.Context, file, query string, each func(*sql.Rows) error) error {
+	db, err := sql.Open("sqlite", fileURI(file)+"?_pragma=query_only(1)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	return Rows(rows, each)
+}

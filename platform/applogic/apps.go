@@ -15,6 +15,7 @@ import (
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
@@ -25,6 +26,7 @@ import (
 type Blobs interface {
 	Put(ctx context.Context, t iot.TenantID, key string, r io.Reader, limit int64) (size int64, sha string, err error)
 	Open(ctx context.Context, t iot.TenantID, key string, offset int64) (io.ReadCloser, int64, error)
+	Find(ctx context.Context, t iot.TenantID, key string) (*blob.Blob, error)
 	Delete(ctx context.Context, t iot.TenantID, key string) (bool, error)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -141,8 +142,8 @@ func (s *Apps) Binaries(ctx context.Context, p iot.Principal, key string) (App, 
 	return s.own(ctx, p, key, access.Read)
 }
 
-// Download returns an archive. The caller closes the reader. It needs ROLE_APPLICATION_MANAGEMENT_READ in the tenant that owns it.
-func (s *Apps) Download(ctx context.Context, p iot.Principal, key string, id iot.ID) (io.ReadCloser, Binary, error) {
+// Download finds an archive. It needs ROLE_APPLICATION_MANAGEMENT_READ in the tenant that owns it.
+func (s *Apps) Download(ctx context.Context, p iot.Principal, key string, id iot.ID) (*blob.Blob, Binary, error) {
 	a, err := s.own(ctx, p, key, access.Read)
 	if err != nil {
 		return nil, Binary{}, err
@@ -151,8 +152,8 @@ func (s *Apps) Download(ctx context.Context, p iot.Principal, key string, id iot
 	if !ok {
 		return nil, b, noBinary(id)
 	}
-	r, _, err := s.d.Blobs.Open(ctx, a.Owner, blobKey(a.ID, id), 0)
-	return r, b, err
+	content, err := s.d.Blobs.Find(ctx, a.Owner, blobKey(a.ID, id))
+	return content, b, err
 }
 
 func noBinary(id iot.ID) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
@@ -64,8 +65,8 @@ func (tm *Telemetry) Attach(ctx context.Context, p iot.Principal, id iot.ID, nam
 	return a, err
 }
 
-// Attachment opens the file of an event. The caller closes the reader, which reads as long as ctx lasts.
-func (tm *Telemetry) Attachment(ctx context.Context, p iot.Principal, id iot.ID) (Attachment, io.ReadCloser, error) {
+// Attachment returns the file of an event.
+func (tm *Telemetry) Attachment(ctx context.Context, p iot.Principal, id iot.ID) (Attachment, *blob.Blob, error) {
 	const op = fault.Op("telemetry.Attachment")
 	e, err := tm.event(ctx, p, id, access.Read)
 	if err != nil {
@@ -75,12 +76,12 @@ func (tm *Telemetry) Attachment(ctx context.Context, p iot.Principal, id iot.ID)
 	if raw := e.Fragments.Get(iot.FragmentIsBinary); raw != nil {
 		_ = json.Unmarshal(raw, &a) // a client may have overwritten the fragment; the file is there nevertheless
 	}
-	r, size, err := tm.d.Blobs.Open(ctx, p.Tenant, blobKey(id), 0)
+	b, err := tm.d.Blobs.Find(ctx, p.Tenant, blobKey(id))
 	if err != nil {
 		return Attachment{}, nil, noDocument(op, "attachment", id.String(), err)
 	}
-	a.Event, a.Length = id, size
-	return a, r, nil
+	a.Event, a.Length = id, b.Size
+	return a, b, nil
 }
 
 // Detach removes the file of an event.

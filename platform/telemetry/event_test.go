@@ -162,7 +162,9 @@ func TestAttachments(t *testing.T) {
 	if won != 1 {
 		t.Errorf("%d uploads won", won)
 	}
-	a, r, err := f.tm.Attachment(ctx, device, e.ID)
+	a, b, err := f.tm.Attachment(ctx, device, e.ID)
+	f.must(err)
+	r, err := b.Reader(ctx, 0)
 	f.must(err)
 	got, err := io.ReadAll(r)
 	f.must(err)

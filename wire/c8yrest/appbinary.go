@@ -103,12 +103,11 @@ func downloadBinary(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, b, err := c.s.Applications.Download(c.ctx, c.p, c.r.PathValue("id"), id)
+	content, b, err := c.s.Applications.Download(c.ctx, c.p, c.r.PathValue("id"), id)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }()
-	return c.download(http.StatusOK, b.Name, "application/zip", b.Size, r)
+	return c.sendFile(b.Name, "application/zip", content)
 }
 
 func deleteAppBinary(c *call) error {

@@ -2,20 +2,17 @@ package c8yrest
 
 import (
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"strconv"
-)
 
-const maxAttachment = 50 << 20
+	"github.com/isobar-iot/isobar/platform/telemetry"
+)
 
 func attach(c *call) error {
 	id, err := c.id("id", "event")
 	if err != nil {
 		return err
 	}
-	u, discard, err := c.upload(maxAttachment)
+	u, discard, err := c.upload(telemetry.MaxAttachment)
 	if err != nil {
 		return err
 	}
@@ -49,24 +46,11 @@ func getAttachment(c *call) error {
 	if err != nil {
 		return err
 	}
-	a, r, err := c.s.Telemetry.Attachment(c.ctx, c.p, id)
+	a, b, err := c.s.Telemetry.Attachment(c.ctx, c.p, id)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	return c.download(http.StatusOK, a.Name, a.Type, a.Length, r)
-}
-
-// download sends a stored file so that no browser will run it in our origin.
-func (c *call) download(status int, name, contentType string, length int64, r io.Reader) error {
-	h := c.w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	h.Set("Content-Length", strconv.FormatInt(length, 10))
-	c.w.WriteHeader(status)
-	_, err := io.Copy(c.w, r)
-	return err
+	return c.sendFile(a.Name, a.Type, b)
 }
 
 func detach(c *call) error {

@@ -1,11 +1,8 @@
 package c8yrest
 
 import (
-	"fmt"
-	"io"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -13,14 +10,12 @@ import (
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-const maxBinary = 50 << 20
-
 func binaryKey(id iot.ID) string { return "binary/" + id.String() }
 
 // createBinary stores a file and the managed object that describes it. The object is made first, so that there is an owner to decide by;
 // if the file cannot be stored, the object goes again.
 func createBinary(c *call) error {
-	u, discard, err := c.upload(maxBinary)
+	u, discard, err := c.upload(c.s.MaxBinary)
 	if err != nil {
 		return err
 	}
@@ -49,7 +44,7 @@ func orOctets(contentType string) string {
 }
 
 func (c *call) storeBinary(id iot.ID, u upload) (registry.Object, error) {
-	n, _, err := c.s.Blobs.Put(c.ctx, c.p.Tenant, binaryKey(id), u.content, maxBinary)
+	n, _, err := c.s.Blobs.Put(c.ctx, c.p.Tenant, binaryKey(id), u.content, c.s.MaxBinary)
 	if err != nil {
 		return registry.Object{}, err
 	}
@@ -105,65 +100,16 @@ func getBinary(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, size, err := c.s.Blobs.Open(c.ctx, c.p.Tenant, binaryKey(mo.ID), 0)
+	b, err := c.s.Blobs.Find(c.ctx, c.p.Tenant, binaryKey(mo.ID))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }()
-	part, ok := rangeOf(c.r.Header.Get("Range"), size)
-	if !ok {
-		c.w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
-		c.w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-		return nil
-	}
-	if part.from > 0 {
-		_ = r.Close()
-		if r, _, err = c.s.Blobs.Open(c.ctx, c.p.Tenant, binaryKey(mo.ID), part.from); err != nil {
-			return err
-		}
-	}
 	contentType, _ := mo.Fragments.Text("contentType")
-	c.w.Header().Set("Accept-Ranges", "bytes")
-	status := http.StatusOK
-	if part.asked {
-		status = http.StatusPartialContent
-		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.from, part.from+part.length-1, size))
-	}
 	name := mo.Name
 	if name == "" {
 		name = mo.ID.String()
 	}
-	return c.download(status, name, orOctets(contentType), part.length, io.LimitReader(r, part.length))
-}
-
-// span is a part of a file.
-type span struct {
-	from, length int64
-	asked        bool // the client asked for it; otherwise it is the whole file
-}
-
-// rangeOf reads the header Range (RFC 9110 section 14.2). What is not understood, and several ranges at once, mean the whole file;
-// ok is false for a range outside of it.
-func rangeOf(header string, size int64) (s span, ok bool) {
-	whole := span{0, size, false}
-	from, to, found := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
-	if !strings.HasPrefix(header, "bytes=") || !found {
-		return whole, true
-	}
-	first, err1 := strconv.ParseUint(from, 10, 62)
-	last, err2 := strconv.ParseUint(to, 10, 62)
-	switch {
-	case from == "" && err2 == nil: // the last so many bytes
-		n := min(int64(last), size)
-		return span{size - n, n, true}, n > 0
-	case err1 != nil || (to != "" && (err2 != nil || last < first)):
-		return whole, true
-	case int64(first) >= size:
-		return whole, false
-	case to == "" || int64(last) >= size:
-		return span{int64(first), size - int64(first), true}, true
-	}
-	return span{int64(first), int64(last-first) + 1, true}, true
+	return c.sendFile(name, contentType, b)
 }
 
 func putBinary(c *call) error {
@@ -171,7 +117,7 @@ func putBinary(c *call) error {
 	if err != nil {
 		return err
 	}
-	u, discard, err := c.upload(maxBinary)
+	u, discard, err := c.upload(c.s.MaxBinary)
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type Deps struct {
 	Tenants       *tenancy.Tenants
 	Audit         *audit.Log
 	Blobs         *blob.Store
+	MaxBinary     int64 // bytes of a file of the inventory at most; 0: 50 MiB
 	Presence      Presence
 	Applications  *applogic.Apps
 	SmartREST     *one.Engine // executes SmartREST 1; nil: it is not served
@@ -84,6 +85,9 @@ func New(d Deps) *Server {
 	s := &Server{Deps: d, bodies: semaphore.NewWeighted(allBodies), router: router{literal: map[string]*router{}},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "isobar_http_requests_total", Help: "Requests by method and class of status."}, []string{"method", "status"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "isobar_http_request_duration_seconds", Help: "Time to answer.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}),
+	}
+	if s.MaxBinary <= 0 {
+		s.MaxBinary = 50 << 20
 	}
 	if d.Reg != nil {
 		d.Reg.MustRegister(s.requests, s.duration)
@@ -129,8 +133,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*") // never with credentials: cookies are for our own origin
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS, HEAD")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range")
-	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, passwordresettoken, NoPhoneHeader, tfatoken")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range, If-Range, If-None-Match")
+	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, Content-Range, ETag, Repr-Digest, passwordresettoken, NoPhoneHeader, tfatoken")
 	h.Set("Access-Control-Max-Age", "600")
 }
 

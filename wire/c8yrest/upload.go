@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -20,10 +21,13 @@ type upload struct {
 	content           io.Reader
 }
 
+// formBytes is what a form may have beside its file.
+const formBytes = 64 << 10
+
 // upload reads the head of a file; discard must be called when it was stored. c8y: the parts of a form come in any order.
 func (c *call) upload(limit int64) (u upload, discard func(), err error) {
 	discard = func() {}
-	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit+64<<10)
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit+formBytes)
 	media, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if media != "multipart/form-data" {
 		u = upload{contentType: c.r.Header.Get("Content-Type"), content: c.r.Body}
@@ -109,7 +113,13 @@ func spool(r io.Reader) (io.Reader, func(), error) {
 	if _, err = io.Copy(f, r); err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, discard, fault.Errorf(uploadOp, fault.TooLarge, "the file must not be larger than %d bytes", tooLarge.Limit-formBytes)
+	case errors.Is(err, syscall.ENOSPC):
+		return nil, discard, fault.E(uploadOp, fault.Full, err)
+	case err != nil:
 		return nil, discard, fault.E(uploadOp, fault.Malformed, err, "the part file could not be read")
 	}
 	return f, discard, nil
