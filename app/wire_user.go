@@ -35,7 +35,7 @@ func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, Users: p.users, SSO: p.sso,
-		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
+		Policy: p.policy, Tenants: p.tenants, Usage: p.usage, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
 		Apps: []c8yrest.App{{ID: 1, Name: web.Home, Key: "isobar-application-key", ContextPath: web.Home, Manifest: p.web.Manifest(web.Home)}}})
 	return nil, nil
 }

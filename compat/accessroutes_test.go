@@ -95,7 +95,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), certificateRules(), topicRules(), loginRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), certificateRules(), topicRules(), loginRules(), accountRules(), usageRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -578,5 +578,23 @@ func topicRules() []rule {
 	return []rule{
 		{route: "GET " + route, may: holds("ROLE_MQTT_SERVICE_READ", "ROLE_MQTT_SERVICE_ADMIN")},
 		{route: "PUT " + route, body: `{"rules":[]}`, may: holds("ROLE_MQTT_SERVICE_ADMIN")},
+	}
+}
+
+// usageRules: 16.4 and the descriptions of the operations.
+func usageRules() []rule {
+	const s = "/tenant/statistics"
+	read := holds("ROLE_TENANT_STATISTICS_READ")
+	files := refusable(holds("ROLE_TENANT_MANAGEMENT_ADMIN", "ROLE_TENANT_MANAGEMENT_CREATE"))
+	return []rule{
+		{route: "GET " + s, may: read},
+		{route: "GET " + s + "/summary", may: holds("ROLE_TENANT_STATISTICS_READ", "ROLE_INVENTORY_READ", "ROLE_MANAGED_OBJECT_READ")},
+		{route: "GET " + s + "/allTenantsSummary", may: holds("ROLE_TENANT_MANAGEMENT_READ")},
+		{route: "GET " + s + "/device/{tenant}/daily/{date}", request: s + "/device/main/daily/2020-01-01", may: read, elsewhere: anyStatus},
+		{route: "GET " + s + "/device/{tenant}/monthly/{date}", request: s + "/device/main/monthly/2020-01-01", may: read, elsewhere: anyStatus},
+		{route: "GET " + s + "/files", may: files, elsewhere: 200},
+		{route: "POST " + s + "/files", body: `{"dateFrom":"2020-01-01","dateTo":"2020-01-02"}`, may: files, elsewhere: 201},
+		{route: "GET " + s + "/files/{id}", request: s + "/files/none", may: files, hidden: true, elsewhere: 404},
+		{route: "GET " + s + "/files/latest/{month}", request: s + "/files/latest/2020-01-01", may: files, hidden: true, elsewhere: 404},
 	}
 }

@@ -176,3 +176,9 @@ func remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key string) (boo
 	_, err = tx.Exec(ctx, `DELETE FROM blob_chunk WHERE upload = ?`, upload)
 	return true, err
 }
+
+// TenantBytes returns how many bytes the blobs of a tenant have.
+func (s *Store) TenantBytes(ctx context.Context, t iot.TenantID) (n int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT coalesce(sum(size), 0) FROM blob WHERE tenant = ?`, string(t)).Scan(&n)
+	return n, err
+}

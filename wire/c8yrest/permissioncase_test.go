@@ -4,7 +4,7 @@ package c8yrest_test
 // # in a request stands for the number of the person, {name} for an id of the stage.
 func permissionCases() []permissionCase {
 	var out []permissionCase
-	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases()} {
+	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases(), usageCases()} {
 		out = append(out, group...)
 	}
 	return out
@@ -122,5 +122,21 @@ func platformCases() []permissionCase {
 		{"POST /tenant/tenants/main/trusted-certificates-pop/none/verification-code", "", [people]int{401, 403, 403, 404, 403, 404}},
 		{"POST /tenant/tenants/main/trusted-certificates-pop/none/pop", `{"proofOfPossessionSignedVerificationCode":"x"}`, [people]int{401, 403, 403, 404, 403, 404}},
 		{"POST /tenant/tenants/main/trusted-certificates-pop/none/confirmed", "", [people]int{401, 403, 403, 403, 403, 404}},
+	}
+}
+
+func usageCases() []permissionCase {
+	const s = "/tenant/statistics"
+	return []permissionCase{
+		{"GET " + s, "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + s + "/summary", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + s + "/summary?tenant=management", "", [people]int{401, 403, 404, 403, 403, 200}},
+		{"GET " + s + "/allTenantsSummary", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + s + "/device/main/daily/2020-01-01", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + s + "/device/management/monthly/2020-01-01", "", [people]int{401, 403, 404, 403, 403, 200}},
+		{"POST " + s + "/files", `{"dateFrom":"2020-01-01","dateTo":"2020-01-02"}`, [people]int{401, 403, 403, 403, 403, 201}},
+		{"GET " + s + "/files", "", [people]int{401, 403, 403, 403, 403, 200}},
+		{"GET " + s + "/files/none", "", [people]int{401, 403, 403, 403, 403, 404}},
+		{"GET " + s + "/files/latest/2020-01-01", "", [people]int{401, 403, 403, 403, 403, 404}},
 	}
 }
