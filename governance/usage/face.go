@@ -201,7 +201,7 @@ func (m *Meter) Daily(ctx context.Context, p iot.Principal, s Span) ([]Daily, er
 func (m *Meter) Summary(ctx context.Context, p iot.Principal, t iot.TenantID, s Span) (Summary, error) {
 	const op = fault.Op("usage.Summary")
 	err := m.d.Policy.Check(ctx, p, access.Statistics, access.Read, access.Object{})
-	if err != nil && m.d.Policy.Check(ctx, p, access.Inventory, access.Read, access.Object{}) != nil {
+	if err != nil && (t != p.Tenant || m.d.Policy.Check(ctx, p, access.Inventory, access.Read, access.Object{}) != nil) {
 		return Summary{}, err
 	}
 	if t != p.Tenant {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
 )
 
@@ -236,6 +237,9 @@ func (m *Meter) flush(ctx context.Context, only iot.TenantID) error {
 		if _, err := m.d.Tenants.Get(ctx, t); fault.Is(err, fault.NotFound) {
 			m.sums.tallies.Delete(t)
 			continue
+		}
+		if len(sum.Devices) > 0 && !m.d.Tenants.Enabled(ctx, t, tenancy.DeviceStatistics) {
+			sum.Devices = nil
 		}
 		if err := m.d.Store.Add(ctx, t, sum); err != nil {
 			m.failed.Inc()
