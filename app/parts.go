@@ -15,6 +15,7 @@ import (
 	"github.com/isobar-iot/isobar/enterprise/directory/ldap"
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
@@ -55,6 +56,7 @@ type parts struct {
 	policy        *access.Policy
 	audit         *audit.Log
 	tenants       *tenancy.Tenants
+	usage         *usage.Meter
 	sso           *oidc.SSO
 	ldap          *ldap.Directories
 	users         *access.Users

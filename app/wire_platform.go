@@ -33,7 +33,7 @@ func startRegistry(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.registry, err = registry.NewRegistry(registry.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("registry")})
+	p.registry, err = registry.NewRegistry(registry.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("registry"), Usage: p.usage})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func startTelemetry(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.telemetry, err = telemetry.New(telemetry.Deps{Series: p.series, Store: store, Blobs: p.blobs, Registry: p.registry, Policy: p.policy, Audit: p.audit,
-		Bus: p.bus, Clock: p.clock, Log: p.component("telemetry"), Reg: p.reg, Option: p.option})
+		Bus: p.bus, Clock: p.clock, Log: p.component("telemetry"), Reg: p.reg, Option: p.option, Usage: p.usage})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func startDeviceManagement(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.operations = devicemgmt.New(devicemgmt.Deps{Store: store, Registry: p.registry, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("devicemgmt")})
+	p.operations = devicemgmt.New(devicemgmt.Deps{Store: store, Registry: p.registry, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("devicemgmt"), Usage: p.usage})
 	p.bulks = devicemgmt.NewBulks(devicemgmt.BulkDeps{Operations: p.operations, Store: store, Active: p.tenants.Active})
 	return nil, nil
 }
@@ -146,7 +146,7 @@ func startBroker(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	gate := c8ymqtt.New(c8ymqtt.Deps{Users: p.users, Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations,
-		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Collections: p.collections, One: p.smartREST, Clock: p.clock, Log: p.component("mqtt"), Version: Version, Room: p.disk.Room})
+		Anchors: p.anchors, Topics: p.topics, Connectivity: p.connectivity, Collections: p.collections, One: p.smartREST, Clock: p.clock, Log: p.component("mqtt"), Version: Version, Usage: p.usage, Room: p.disk.Room})
 	p.broker, err = mqtt.New(mqtt.Config{Gate: p.limits.Gate(p.rawlog.Gate(gate)), Store: sessionpebble.New(p.sessions, []byte(sessionPrefix)), Log: p.component("mqtt"), Metrics: p.reg,
 		Room: p.disk.Room, Will: gate.Will, Orphaned: gate.Orphaned, ResponsePrefix: "responses/"})
 	if err != nil {

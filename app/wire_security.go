@@ -53,8 +53,16 @@ func startTenancy(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.tenants, err = tenancy.New(tenancy.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("tenancy"), Hosts: p.hosts()})
+	vault, err := secret.Open(filepath.Join(p.conf.Data, "keys", "secrets.key"))
 	if err != nil {
+		return nil, err
+	}
+	p.tenants, err = tenancy.New(tenancy.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("tenancy"), Vault: vault, Hosts: p.hosts()})
+	if err != nil {
+		return nil, err
+	}
+	p.checkOptions()
+	if err := p.tenants.SealStored(ctx); err != nil {
 		return nil, err
 	}
 	for _, t := range []tenancy.Tenant{{ID: iot.Management, Company: "Management", AdminName: adminUser}, {ID: iot.DefaultTenant, Company: "Main", AdminName: adminUser, Parent: iot.Management}} {

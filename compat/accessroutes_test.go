@@ -96,7 +96,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules(), usageRules(), featureRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -604,5 +604,48 @@ func topicRules() []rule {
 	return []rule{
 		{route: "GET " + route, may: holds("ROLE_MQTT_SERVICE_READ", "ROLE_MQTT_SERVICE_ADMIN")},
 		{route: "PUT " + route, body: `{"rules":[]}`, may: holds("ROLE_MQTT_SERVICE_ADMIN")},
+	}
+}
+
+// usageRules: 16.4 and the descriptions of the operations.
+func usageRules() []rule {
+	const s = "/tenant/statistics"
+	read := holds("ROLE_TENANT_STATISTICS_READ")
+	files := refusable(holds("ROLE_TENANT_MANAGEMENT_ADMIN", "ROLE_TENANT_MANAGEMENT_CREATE"))
+	return []rule{
+		{route: "GET " + s, may: read},
+		{route: "GET " + s + "/summary", may: holds("ROLE_TENANT_STATISTICS_READ", "ROLE_INVENTORY_READ", "ROLE_MANAGED_OBJECT_READ")},
+		{route: "GET " + s + "/allTenantsSummary", may: holds("ROLE_TENANT_MANAGEMENT_READ")},
+		{route: "GET " + s + "/device/{tenant}/daily/{date}", request: s + "/device/main/daily/2020-01-01", may: read, elsewhere: anyStatus},
+		{route: "GET " + s + "/device/{tenant}/monthly/{date}", request: s + "/device/main/monthly/2020-01-01", may: read, elsewhere: anyStatus},
+		{route: "GET " + s + "/files", may: files, elsewhere: 200},
+		{route: "POST " + s + "/files", body: `{"dateFrom":"2020-01-01","dateTo":"2020-01-02"}`, may: files, elsewhere: 201},
+		{route: "GET " + s + "/files/{id}", request: s + "/files/none", may: files, hidden: true, elsewhere: 404},
+		{route: "GET " + s + "/files/latest/{month}", request: s + "/files/latest/2020-01-01", may: files, hidden: true, elsewhere: 404},
+	}
+}
+
+// featureRules: 18, and the descriptions of the operations on restricted roles, options and login options.
+func featureRules() []rule {
+	const f, one, roles = "/features/{feature}", "/features/statistics.devices", "/tenant/tenants/{tenant}/applications/restricted-roles"
+	const main = "/tenant/tenants/main/applications/restricted-roles"
+	admin := holds("ROLE_TENANT_MANAGEMENT_ADMIN")
+	management := func(*oracle.World, oracle.User, map[string]string) verdict { return deny } // nobody of this tenant
+	read := refusable(holds("ROLE_TENANT_MANAGEMENT_READ", "ROLE_TENANT_ADMIN"))
+	change := refusable(holds("ROLE_TENANT_MANAGEMENT_ADMIN", "ROLE_TENANT_MANAGEMENT_UPDATE", "ROLE_TENANT_ADMIN"))
+	return []rule{
+		{route: "GET " + f, request: one, may: anybody},
+		{route: "GET " + f + "/by-tenant", request: one + "/by-tenant", may: management, elsewhere: anyStatus},
+		{route: "PUT " + f + "/by-tenant", request: one + "/by-tenant", body: `{"active":true}`, may: admin, elsewhere: anyStatus},
+		{route: "DELETE " + f + "/by-tenant", request: one + "/by-tenant", may: admin, elsewhere: anyStatus},
+		{route: "PUT " + f + "/by-tenant/{tenant}", request: one + "/by-tenant/management", body: `{"active":true}`, may: management, elsewhere: anyStatus},
+		{route: "DELETE " + f + "/by-tenant/{tenant}", request: one + "/by-tenant/management", may: management, elsewhere: anyStatus},
+		{route: "GET " + roles, request: main, may: read, elsewhere: anyStatus},
+		{route: "PUT " + roles, request: main, body: `["ROLE_ALARM_READ"]`, may: change, elsewhere: anyStatus},
+		{route: "POST " + roles + "/{role}", request: main + "/ROLE_AUDIT_READ", may: change, elsewhere: anyStatus},
+		{route: "DELETE " + roles + "/{role}", request: main + "/ROLE_AUDIT_READ", may: change, hidden: true, elsewhere: anyStatus},
+		{route: "PUT /tenant/options/{category}/{key}/editable", request: "/tenant/options/none/none/editable", body: `{"editable":true}`, may: management, elsewhere: anyStatus},
+		{route: "PUT /tenant/loginOptions/{id}/restrict", request: "/tenant/loginOptions/none/restrict", body: `{"onlyManagementTenantAccess":true}`, may: management, elsewhere: anyStatus},
+		{route: "GET /tenant/security-options/{category}/{key}", request: "/tenant/security-options/none/none", may: refusable(holds("ROLE_OPTION_MANAGEMENT_READ")), hidden: true, elsewhere: anyStatus},
 	}
 }

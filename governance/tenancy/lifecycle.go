@@ -81,6 +81,12 @@ func (s *Tenants) Managed(ctx context.Context, p iot.Principal, id iot.TenantID)
 	return s.reach(ctx, p, id, true)
 }
 
+// Reach returns a tenant to itself and to who manages it, whatever they may do there; to others it does not exist. The caller asks for the
+// permission.
+func (s *Tenants) Reach(ctx context.Context, p iot.Principal, id iot.TenantID) (Tenant, error) {
+	return s.reach(ctx, p, id, true)
+}
+
 func (s *Tenants) reach(ctx context.Context, p iot.Principal, id iot.TenantID, self bool) (Tenant, error) {
 	t, err := s.Get(ctx, id)
 	if err == nil && !manages(p, t) && !(self && id == p.Tenant) {

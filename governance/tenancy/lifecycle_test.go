@@ -14,6 +14,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
 	"github.com/isobar-iot/isobar/security/access"
@@ -165,18 +166,23 @@ func open(t *testing.T, db *sqlkit.DB) (*tenancy.Tenants, *tenancysql.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openFace(t, store, nil), store
+}
+
+func openFace(t *testing.T, store *tenancysql.Store, vault *secret.Box) *tenancy.Tenants {
+	t.Helper()
 	b, err := bus.Open(bus.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
 	s, err := tenancy.New(tenancy.Deps{Store: store, Policy: &access.Policy{}, Audit: silent{}, Bus: b, Clock: clock.NewManual(time.UnixMilli(1000)), Log: slog.New(slog.DiscardHandler),
-		Hosts: []string{"iot.example.com"}})
+		Vault: vault, Hosts: []string{"iot.example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s, store
+	return s
 }
 
 func TestDomains(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/secret"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -40,7 +41,8 @@ type Tenant struct {
 	Phone      string       `json:"phone,omitempty"`
 	Status     Status       `json:"status"`
 	Parent     iot.TenantID `json:"parent,omitempty"`
-	Parents    bool         `json:"parents,omitempty"` // may have subtenants of its own
+	Parents    bool         `json:"parents,omitempty"`    // may have subtenants of its own
+	Restricted []string     `json:"restricted,omitempty"` // permissions that no microservice of the tenant may ask for
 	Custom     iot.Doc      `json:"custom,omitempty"`
 	Created    time.Time    `json:"created"`
 	Changed    time.Time    `json:"-"`
@@ -69,12 +71,21 @@ type Store interface {
 	Options(ctx context.Context, t iot.TenantID, category string) ([]Option, error)
 	PutOptions(ctx context.Context, t iot.TenantID, options []Option, rev sqlkit.Revision) error
 	DeleteOption(ctx context.Context, t iot.TenantID, key OptionKey, rev sqlkit.Revision) error
+	// LockOption changes only whether an option is locked; sql.ErrNoRows if there is none.
+	LockOption(ctx context.Context, t iot.TenantID, key OptionKey, locked bool) error
+	// Reseal replaces the value of an option that is still before by after, and removes its history.
+	Reseal(ctx context.Context, t iot.TenantID, key OptionKey, before, after string) error
+	// Overrides returns which tenants differ from the default of a feature.
+	Overrides(ctx context.Context, feature string) (map[iot.TenantID]bool, error)
+	// SetOverride sets or, if active is nil, removes what a tenant has instead of the default of a feature.
+	SetOverride(ctx context.Context, t iot.TenantID, feature string, active *bool) error
 }
 
 // Option is a setting of a tenant.
 type Option struct {
 	OptionKey
-	Value string
+	Value  string
+	Locked bool // only members of management may change it
 }
 
 // Deps is what Tenants needs.
@@ -85,7 +96,8 @@ type Deps struct {
 	Bus    *bus.Bus
 	Clock  clock.Clock
 	Log    *slog.Logger
-	Hosts  []string // names of this platform, which no tenant can have as its domain
+	Vault  *secret.Box // seals secret options; nil: they are stored as they are
+	Hosts  []string    // names of this platform, which no tenant can have as its domain
 }
 
 // Tenants is the face. It is safe for concurrent use.
@@ -93,6 +105,7 @@ type Tenants struct {
 	d       Deps
 	realms  Realms
 	erasers []eraser
+	checks  map[OptionKey]func(value string) error
 	closed  chan struct{}
 	running sync.WaitGroup
 
@@ -196,6 +209,11 @@ func (s *Tenants) Options(ctx context.Context, p iot.Principal, category string)
 	if err != nil {
 		return nil, fault.E(fault.Op("tenancy.Options"), err)
 	}
+	for i := range out {
+		if out[i], err = s.plain(p.Tenant, out[i]); err != nil {
+			s.d.Log.Warn("a secret option cannot be read: was it sealed with another key?", "tenant", p.Tenant, "option", out[i].Category+"."+out[i].Key, "err", err)
+		}
+	}
 	return out, nil
 }
 
@@ -207,9 +225,15 @@ func (s *Tenants) Value(ctx context.Context, t iot.TenantID, key OptionKey, def 
 		return def
 	}
 	for _, o := range options {
-		if o.Key == key.Key {
-			return o.Value
+		if o.Key != key.Key {
+			continue
 		}
+		o, err := s.plain(t, o)
+		if err != nil {
+			s.d.Log.Warn("a secret option cannot be read: was it sealed with another key?", "tenant", t, "option", key.Category+"."+key.Key, "err", err)
+			return def
+		}
+		return o.Value
 	}
 	return def
 }
@@ -223,18 +247,24 @@ func (s *Tenants) PutOptions(ctx context.Context, p iot.Principal, options []Opt
 		return err
 	}
 	for _, o := range options {
-		if o.Category == "" || o.Key == "" || len(o.Category) > 256 || len(o.Key) > 256 {
-			return fault.E(op, fault.Invalid, "Following mandatory fields should be included: category, key (up to 256 characters)")
-		}
-		if len(o.Value) > maxOption {
-			return fault.E(op, fault.Invalid, "the value of an option must not be longer than 64 KiB")
+		if err := s.checkOption(o); err != nil {
+			return err
 		}
 	}
 	before, err := s.d.Store.Options(ctx, p.Tenant, "")
 	if err != nil {
 		return fault.E(op, err)
 	}
-	if err := s.d.Store.PutOptions(ctx, p.Tenant, options, s.revision(p)); err != nil {
+	sealed := make([]Option, len(options))
+	for i, o := range options {
+		sealed[i] = s.stored(p.Tenant, o)
+		if at := slices.IndexFunc(before, func(x Option) bool { return x.OptionKey == o.OptionKey }); at >= 0 {
+			if err := editable(p, before[at]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.d.Store.PutOptions(ctx, p.Tenant, sealed, s.revision(p)); err != nil {
 		return sqlkit.Fault(op, err)
 	}
 	for _, o := range options {
@@ -254,7 +284,18 @@ func (s *Tenants) DeleteOption(ctx context.Context, p iot.Principal, key OptionK
 		return err
 	}
 	was := s.Value(ctx, p.Tenant, key, "")
-	err := s.d.Store.DeleteOption(ctx, p.Tenant, key, s.revision(p))
+	before, err := s.d.Store.Options(ctx, p.Tenant, key.Category)
+	if err != nil {
+		return fault.E(op, err)
+	}
+	for _, o := range before {
+		if o.OptionKey == key {
+			if err := editable(p, o); err != nil {
+				return err
+			}
+		}
+	}
+	err = s.d.Store.DeleteOption(ctx, p.Tenant, key, s.revision(p))
 	if errors.Is(err, sql.ErrNoRows) {
 		return fault.E(op, fault.NotFound, "Unable to find option "+key.Category+"."+key.Key)
 	}

@@ -273,3 +273,9 @@ func (s *Store) remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key s
 	_, err = tx.Exec(ctx, `INSERT INTO blob_gone (upload, place, due) VALUES (?,?,?)`, upload, place, s.o.Clock.Now().Add(after).UnixMilli())
 	return true, err
 }
+
+// TenantBytes returns how many bytes the blobs of a tenant have.
+func (s *Store) TenantBytes(ctx context.Context, t iot.TenantID) (n int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT coalesce(sum(size), 0) FROM blob WHERE tenant = ?`, string(t)).Scan(&n)
+	return n, err
+}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
@@ -28,6 +29,7 @@ type Deps struct {
 	Bus      *bus.Bus
 	Clock    clock.Clock
 	Log      *slog.Logger
+	Usage    *usage.Meter // counts what is created and updated; nil: nobody does
 }
 
 // Operations is the face. It is safe for concurrent use.
@@ -43,6 +45,7 @@ type OperationChange struct {
 }
 
 func (s *Operations) publish(t iot.TenantID, a iot.Action, o iot.Operation) {
+	s.d.Usage.Made(t, o.Device, iot.KindOperation, a, s.d.Clock.Now(), 1)
 	data, err := json.Marshal(OperationChange{a, o})
 	if err != nil {
 		s.d.Log.Error("encode a change", "tenant", t, "err", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
@@ -32,6 +33,7 @@ type Deps struct {
 	Bus    *bus.Bus
 	Clock  clock.Clock
 	Log    *slog.Logger
+	Usage  *usage.Meter // counts what is created and updated; nil: nobody does
 }
 
 // Registry is the face. It is safe for concurrent use.
@@ -244,6 +246,12 @@ func (r *Registry) Get(ctx context.Context, p iot.Principal, id iot.ID) (Object,
 		return Object{}, err
 	}
 	return o, nil
+}
+
+// Census counts the devices of a tenant. It acts for the platform.
+func (r *Registry) Census(ctx context.Context, t iot.TenantID) (Census, error) {
+	c, err := r.d.Store.Census(ctx, t)
+	return c, sqlkit.Fault("registry.Census", err)
 }
 
 // List returns a page of what p may read, and the number of all of it if q.Count.

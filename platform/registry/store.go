@@ -59,6 +59,12 @@ type Query struct {
 	Count       bool // also count all that match
 }
 
+// Census is how many devices a tenant has.
+type Census struct {
+	Devices int64 // objects with c8y_IsDevice
+	Parents int64 // those of them that have child devices
+}
+
 // Store keeps objects, relations and external ids. Errors are raw: a missing row is sql.ErrNoRows, a taken external id satisfies
 // sqlkit.IsUnique. Every method works in one tenant, is atomic and durable when it returns, and is safe for concurrent use.
 type Store interface {
@@ -67,6 +73,8 @@ type Store interface {
 	Create(ctx context.Context, t iot.TenantID, objects []New, rev sqlkit.Revision) error
 	// Get returns the objects that exist, in the order of ids.
 	Get(ctx context.Context, t iot.TenantID, ids ...iot.ID) ([]Object, error)
+	// Census counts the devices of a tenant.
+	Census(ctx context.Context, t iot.TenantID) (Census, error)
 	// List returns a page of what is in scope, and the number of all of it if q.Count.
 	List(ctx context.Context, t iot.TenantID, scope access.Scope, q Query) ([]Object, int, error)
 	// Reach returns the ids of what is in scope, in any order, each once. It may hold objects whose fragments no grant covers. If there are

@@ -57,6 +57,7 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 	for i, n := range news {
 		out[i] = Object{ManagedObject: n.Object}
 		r.publish(p.Tenant, iot.Created, out[i])
+		r.d.Usage.Made(p.Tenant, n.Object.ID, iot.KindManagedObject, iot.Created, rev.At, 1)
 		records[i] = auditOf("Managed object created", iot.ManagedObject{}, n.Object)
 	}
 	r.record(ctx, p, records)
@@ -161,6 +162,7 @@ func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, chang
 	}
 	if written {
 		r.publish(p.Tenant, iot.Updated, o)
+		r.d.Usage.Made(p.Tenant, id, iot.KindManagedObject, iot.Updated, r.d.Clock.Now(), 1)
 		r.record(ctx, p, []iot.AuditRecord{auditOf("Managed object updated", before, o.ManagedObject)})
 	}
 	return o, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 )
@@ -134,6 +135,32 @@ func (b *books) drop(ctx context.Context, t iot.TenantID, source iot.ID) error {
 	return b.d.Store.DropLedger(ctx, t, source)
 }
 
+// tell tells the meter of usage what the wanted accounts have counted for it since it was told last.
+func (b *books) tell(wanted func(accountKey) bool) {
+	if b.d.Usage == nil {
+		return
+	}
+	for i := range b.shards {
+		s := &b.shards[i]
+		s.mu.Lock()
+		for key, a := range s.m {
+			if wanted(key) {
+				b.tellOf(a)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (b *books) tellOf(a *account) {
+	a.mu.Lock()
+	day, made, before := a.day, a.made, a.madeBefore
+	a.made, a.madeBefore = 0, 0
+	a.mu.Unlock()
+	b.d.Usage.Made(a.t, a.source, iot.KindMeasurement, iot.Created, usage.Day(day).Start(), made)
+	b.d.Usage.Made(a.t, a.source, iot.KindMeasurement, iot.Created, usage.Day(day-1).Start(), before)
+}
+
 // everybody selects all accounts.
 func everybody(accountKey) bool { return true }
 
@@ -141,6 +168,7 @@ func everybody(accountKey) bool { return true }
 func (b *books) flush(ctx context.Context, wanted func(accountKey) bool) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
+	b.tell(wanted) // before an account is given up
 	b.resume(ctx, wanted)
 	changed := map[iot.TenantID][]*account{}
 	taken := map[iot.TenantID][]Ledger{}

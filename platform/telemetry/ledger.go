@@ -148,6 +148,11 @@ type account struct {
 	gaps    []Gap
 	filled  bool // gaps changed
 	resumed bool // it knows what was stored before it was opened
+
+	// Measurements that were stored and that the meter of usage was not told of: on the UTC day of the last one, and before it. The meter is
+	// told every few seconds, so that before means the day before.
+	day              int64
+	made, madeBefore int64
 }
 
 const (
@@ -156,6 +161,7 @@ const (
 	leastGap  = 10_000
 	// knownSteps is how many distances must have been seen before a silence can be told from the usual.
 	knownSteps = 8
+	dayMillis  = 86_400_000
 	// meanOver is the number of distances that the moving mean looks back at.
 	meanOver = 16
 )
@@ -194,6 +200,10 @@ func (a *account) stored(ms, arrived int64) {
 	defer a.mu.Unlock()
 	a.pending--
 	a.counts.Stored++
+	if day := arrived / dayMillis; day != a.day {
+		a.day, a.made, a.madeBefore = day, 0, a.madeBefore+a.made
+	}
+	a.made++
 	lag := arrived - ms
 	if !a.lagged || lag < a.lag {
 		a.lag, a.lagged = lag, true

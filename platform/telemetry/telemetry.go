@@ -13,6 +13,7 @@ import (
 
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
@@ -36,6 +37,7 @@ type Deps struct {
 	Reg      prometheus.Registerer // may be nil
 	// Option returns an option of a tenant; nil: there are none.
 	Option func(ctx context.Context, t iot.TenantID, category, key string) (string, bool)
+	Usage  *usage.Meter // counts what is created and updated; nil: nobody does
 }
 
 // Telemetry is the face. It is safe for concurrent use.
@@ -50,6 +52,9 @@ type Telemetry struct {
 // New returns the face and starts its batcher and its remover, which Close ends.
 func New(d Deps) (*Telemetry, error) {
 	tm := &Telemetry{d: d, books: newBooks(d)}
+	if d.Usage != nil {
+		d.Usage.Collect(func(t iot.TenantID) { tm.books.tell(func(k accountKey) bool { return t == "" || k.t == t }) })
+	}
 	tm.batch = newBatcher(d, tm.books)
 	var err error
 	if tm.remover, err = newRemover(d, tm.books); err != nil {
@@ -74,6 +79,9 @@ func (tm *Telemetry) revision(p iot.Principal) sqlkit.Revision {
 func (tm *Telemetry) now() time.Time { return tm.d.Clock.Now().Truncate(time.Millisecond) }
 
 func (tm *Telemetry) publish(t iot.TenantID, kind iot.Kind, a iot.Action, source iot.ID, mode iot.ProcessingMode, change any) {
+	if mode != iot.Transient {
+		tm.d.Usage.Made(t, source, kind, a, tm.now(), 1)
+	}
 	if mode == iot.Quiescent {
 		return
 	}

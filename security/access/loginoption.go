@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -269,7 +270,46 @@ func (u *Users) CreateLoginOption(ctx context.Context, p iot.Principal, kind str
 	if !isBuiltin(o.Type) {
 		o.ID = newID()
 	}
-	return u.putLoginOption(ctx, p, o, doc, nil, "Login option created")
+	return u.putLoginOption(ctx, p, o, doc.Without(managementOnly), nil, "Login option created")
+}
+
+// managementOnly is the member of a login option that only members of management may change.
+const managementOnly = "onlyManagementTenantAccess"
+
+func restricted(p iot.Principal, o LoginOption) error {
+	if string(o.Doc.Get(managementOnly)) == "true" && p.Tenant != iot.Management {
+		return fault.E(fault.Op("access.LoginOption"), fault.Denied, "only the tenant management may change this login option")
+	}
+	return nil
+}
+
+// RestrictLoginOption says whether only members of management may change a login option of a tenant, and returns it. It needs to be one of
+// them who administers logins.
+func (u *Users) RestrictLoginOption(ctx context.Context, p iot.Principal, t iot.TenantID, idOrType string, only bool) (LoginOption, error) {
+	const op = fault.Op("access.RestrictLoginOption")
+	if err := u.MaySetLogins(ctx, p); err != nil {
+		return LoginOption{}, err
+	}
+	if p.Tenant != iot.Management {
+		return LoginOption{}, fault.E(op, fault.Denied, "only the tenant management restricts login options")
+	}
+	if err := u.d.Tenants.Active(ctx, t); err != nil {
+		return LoginOption{}, err
+	}
+	o, err := u.enabledOption(ctx, t, idOrType)
+	if err != nil {
+		return LoginOption{}, err
+	}
+	o.Doc = append(o.Doc.Without(managementOnly), iot.Member{Name: managementOnly, Raw: strconv.AppendBool(nil, only)})
+	if err := u.d.Store.PutLoginOption(ctx, t, o, u.revision(p)); err != nil {
+		return LoginOption{}, sqlkit.Fault(op, err)
+	}
+	u.changed(t, "")
+	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "TenantAuthConfig", Activity: "Login option restricted", Text: "Login option restricted: '" + o.ID + "' of tenant '" + string(t) + "'"})
+	if provider, ok := u.d.Providers[o.Type]; ok && provider.Show != nil {
+		o.Doc = provider.Show(o.Doc)
+	}
+	return o, nil
 }
 
 // UpdateLoginOption replaces members of a login option. endSessions logs everybody of the tenant out.
@@ -284,6 +324,10 @@ func (u *Users) UpdateLoginOption(ctx context.Context, p iot.Principal, idOrType
 	if kind, ok := doc.Text("type"); ok && !strings.EqualFold(kind, o.Type) {
 		return LoginOption{}, fault.E(fault.Op("access.UpdateLoginOption"), fault.Invalid, "the type of a login option cannot be changed")
 	}
+	if err := restricted(p, o); err != nil {
+		return LoginOption{}, err
+	}
+	doc = doc.Without(managementOnly) // RestrictLoginOption sets it
 	old := o.Doc
 	if old == nil {
 		old = iot.Doc{}
@@ -338,6 +382,9 @@ func (u *Users) DeleteLoginOption(ctx context.Context, p iot.Principal, idOrType
 		return err
 	}
 	o, err := u.enabledOption(ctx, p.Tenant, idOrType)
+	if err == nil {
+		err = restricted(p, o)
+	}
 	if err != nil {
 		return err
 	}

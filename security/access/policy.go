@@ -26,6 +26,7 @@ const (
 	UserAdmin     Family = "USER_MANAGEMENT"
 	OwnUser       Family = "USER_MANAGEMENT_OWN"
 	TenantAdmin   Family = "TENANT_MANAGEMENT"
+	Statistics    Family = "TENANT_STATISTICS"
 	Option        Family = "OPTION_MANAGEMENT"
 	Application   Family = "APPLICATION_MANAGEMENT"
 	Messaging     Family = "MQTT_SERVICE" // free MQTT topics
@@ -133,7 +134,7 @@ var bootstrapRoles = []string{"ROLE_DEVICE_BOOTSTRAP"}
 // granting is roles as a table, because it is asked for every request.
 var granting = func() map[Family][Admin + 1][]string {
 	out := map[Family][Admin + 1][]string{}
-	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Option, Application, Messaging} {
+	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Statistics, Option, Application, Messaging} {
 		var byLevel [Admin + 1][]string
 		for l, suffixes := range map[Level][]string{Read: {"_READ"}, Create: {"_ADMIN", "_CREATE"}, Update: {"_ADMIN", "_UPDATE"}, Admin: {"_ADMIN"}} {
 			for _, family := range f.families() {

@@ -13,6 +13,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/platform/connectivity"
@@ -39,6 +40,7 @@ type Deps struct {
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Version       string
+	Usage         *usage.Meter // counts what devices send; nil: nobody does
 	// Room is asked before a command that stores something; its error refuses the command. Measurements are refused by their store. nil: always room.
 	Room func() error
 	// After runs f on a goroutine of its own when d has passed, unless stop is called before; nil: time.AfterFunc.

@@ -36,6 +36,7 @@ func (h *handler) jsonError(err error, packet uint16) {
 // publishJSON handles <api>/<resource>/<action>[/<id>...]. c8y: what is none of the endpoints is told on error as well.
 func (h *handler) publishJSON(mode iot.ProcessingMode, levels []string, m *mqtt.Message, done func(mqtt.Verdict)) {
 	a := h.arrive(m)
+	h.g.Usage.Request(h.p.Tenant, true, 1)
 	finish := func(err error) {
 		if err != nil {
 			h.jsonError(err, m.PacketID)

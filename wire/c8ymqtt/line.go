@@ -53,7 +53,9 @@ func (h *handler) publishLines(mode iot.ProcessingMode, child string, m *mqtt.Me
 	if len(bytes.TrimSpace(m.Payload)) == 0 {
 		h.lineError(&smartrest.LineError{Code: smartrest.CodeMalformed, Text: "the payload is empty"})
 	}
+	lines := int64(0)
 	for line := range smartrest.Parse(m.Payload, h.g.Clock.Now(), smartrest.Limits{Bytes: len(m.Payload) + 1}) {
+		lines++
 		if line.Err != nil {
 			h.refused(fault.E(fault.Invalid, line.Err))
 			h.lineError(line.Err)
@@ -66,6 +68,7 @@ func (h *handler) publishLines(mode iot.ProcessingMode, child string, m *mqtt.Me
 		}
 		b.settle(line.ID, h.execute(a, mode, child, line))
 	}
+	h.g.Usage.Request(h.p.Tenant, true, lines)
 	b.settle("", nil)
 }
 

@@ -33,6 +33,7 @@ func run(t *testing.T, s *server, exchanges []exchange) {
 	for i := range exchanges {
 		e := &exchanges[i]
 		a := perform(t, s, e, v.captured)
+		conforms(t, e, a)
 		for _, c := range e.captures {
 			value, ok := c.find(a)
 			if !ok {

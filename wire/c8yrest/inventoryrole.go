@@ -349,6 +349,14 @@ func getDevicePermissions(c *call) error {
 }
 
 func (c *call) devicePermissions(held []access.DevicePermission) error {
+	groups, err := c.s.Users.Groups(c.ctx, c.p)
+	if err != nil {
+		return err
+	}
+	title := map[int64]string{}
+	for _, g := range groups {
+		title[g.ID] = g.Name
+	}
 	var o object
 	o.open()
 	for _, users := range []bool{true, false} {
@@ -367,6 +375,7 @@ func (c *call) devicePermissions(held []access.DevicePermission) error {
 				o.text("userName", string(p.User))
 			} else {
 				o.int("id", p.Group)
+				o.text("name", title[p.Group])
 			}
 			o.begin("devicePermissions")
 			writeHeld(&o, []access.DevicePermission{p})

@@ -57,6 +57,7 @@ func (c *call) writeLoginOption(o *object, t iot.TenantID, x access.LoginOption)
 		return nil
 	}
 	policy := c.s.Users.PasswordPolicy(c.ctx, t)
+	o.text("providerName", "Isobar")
 	o.text("userManagementSource", "INTERNAL")
 	o.text("grantType", "PASSWORD")
 	visible := x.Doc.Get("visibleOnLoginPage")

@@ -49,6 +49,7 @@ func setStage(t *testing.T) *stage {
 			}
 		}
 	}
+	s.must(t, "admin", "POST", "/user/main/users/reader/roles", `{"role":{"self":"/user/roles/ROLE_TENANT_STATISTICS_READ"}}`) // there is only this one
 	s.must(t, "admin", "POST", "/devicecontrol/newDeviceRequests", `{"id":"d"}`)
 	s.send(t, "bootstrap", "POST", "/devicecontrol/deviceCredentials", nil, `{"id":"d"}`)
 	s.must(t, "admin", "PUT", "/devicecontrol/newDeviceRequests/d", `{"status":"ACCEPTED"}`)

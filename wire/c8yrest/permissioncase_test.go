@@ -4,7 +4,7 @@ package c8yrest_test
 // # in a request stands for the number of the person, {name} for an id of the stage.
 func permissionCases() []permissionCase {
 	var out []permissionCase
-	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases(), applicationCases()} {
+	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases(), applicationCases(), usageCases(), featureCases()} {
 		out = append(out, group...)
 	}
 	return out
@@ -138,5 +138,42 @@ func platformCases() []permissionCase {
 		{"POST /tenant/tenants/main/trusted-certificates-pop/none/verification-code", "", [people]int{401, 403, 403, 404, 403, 404}},
 		{"POST /tenant/tenants/main/trusted-certificates-pop/none/pop", `{"proofOfPossessionSignedVerificationCode":"x"}`, [people]int{401, 403, 403, 404, 403, 404}},
 		{"POST /tenant/tenants/main/trusted-certificates-pop/none/confirmed", "", [people]int{401, 403, 403, 403, 403, 404}},
+	}
+}
+
+func usageCases() []permissionCase {
+	const s = "/tenant/statistics"
+	return []permissionCase{
+		{"GET " + s, "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + s + "/summary", "", [people]int{401, 403, 200, 403, 200, 200}}, // the group devices may read the inventory
+		{"GET " + s + "/summary?tenant=management", "", [people]int{401, 403, 404, 403, 403, 200}},
+		{"GET " + s + "/allTenantsSummary", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + s + "/device/main/daily/2020-01-01", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + s + "/device/management/monthly/2020-01-01", "", [people]int{401, 403, 404, 403, 403, 200}},
+		{"POST " + s + "/files", `{"dateFrom":"2020-01-01","dateTo":"2020-01-02"}`, [people]int{401, 403, 403, 403, 403, 201}},
+		{"GET " + s + "/files", "", [people]int{401, 403, 403, 403, 403, 200}},
+		{"GET " + s + "/files/none", "", [people]int{401, 403, 403, 403, 403, 404}},
+		{"GET " + s + "/files/latest/2020-01-01", "", [people]int{401, 403, 403, 403, 403, 404}},
+	}
+}
+
+func featureCases() []permissionCase {
+	const f, roles = "/features/statistics.devices", "/tenant/tenants/main/applications/restricted-roles"
+	return []permissionCase{
+		{"GET /features", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET " + f, "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET " + f + "/by-tenant", "", [people]int{401, 403, 403, 403, 403, 200}},
+		{"PUT " + f + "/by-tenant", `{"active":true}`, [people]int{401, 403, 403, 200, 403, 200}},
+		{"DELETE " + f + "/by-tenant", "", [people]int{401, 403, 403, 200, 403, 200}},
+		{"PUT " + f + "/by-tenant/main", `{"active":true}`, [people]int{401, 403, 403, 200, 403, 200}},
+		{"PUT " + f + "/by-tenant/management", `{"active":true}`, [people]int{401, 403, 403, 403, 403, 200}},
+		{"DELETE " + f + "/by-tenant/management", "", [people]int{401, 403, 403, 403, 403, 200}},
+		{"GET " + roles, "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"PUT " + roles, `["ROLE_ALARM_READ"]`, [people]int{401, 403, 403, 200, 403, 200}},
+		{"POST " + roles + "/ROLE_AUDIT_READ", "", [people]int{401, 403, 403, 200, 403, 200}},
+		{"DELETE " + roles + "/ROLE_SMS_READ", "", [people]int{401, 403, 403, 404, 403, 404}},
+		{"PUT /tenant/options/none/none/editable?targetTenant=main", `{"editable":true}`, [people]int{401, 403, 403, 403, 403, 404}},
+		{"PUT /tenant/loginOptions/none/restrict?targetTenant=main", `{"onlyManagementTenantAccess":true}`, [people]int{401, 403, 403, 403, 403, 404}},
+		{"GET /tenant/security-options/none/none", "", [people]int{401, 403, 404, 403, 403, 404}},
 	}
 }

@@ -95,6 +95,3 @@ func apiRoot(c *call) error {
 	}
 	return unknown.handle(c)
 }
-
-// features answers that nothing is being previewed.
-func features(c *call) error { return c.json(http.StatusOK, "", []byte("[]")) }

@@ -18,6 +18,7 @@ import (
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/clock"
@@ -45,6 +46,7 @@ type Deps struct {
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
 	Tenants       *tenancy.Tenants
+	Usage         *usage.Meter // nil: nobody counts
 	Audit         *audit.Log
 	Blobs         *blob.Store
 	MaxBinary     int64 // bytes of a file of the inventory at most; 0: 50 MiB
@@ -147,6 +149,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	err := c.run()
+	c.meter()
 	if err != nil {
 		c.fail(err)
 	}

@@ -67,6 +67,13 @@ func (c *call) writeTenant(o *object, t tenancy.Tenant) {
 	o.key("customProperties")
 	o.b = t.Custom.AppendTo(o.b)
 	o.comma = true
+	if len(t.Restricted) > 0 {
+		o.list("restrictedRoles")
+		for _, r := range t.Restricted {
+			o.item(iot.AppendText(nil, r))
+		}
+		o.endList()
+	}
 	o.close()
 }
 

@@ -155,10 +155,12 @@ func (s *Store) Swept(ctx context.Context, t iot.TenantID) error {
 func (s *Store) Options(ctx context.Context, t iot.TenantID, category string) (out []tenancy.Option, err error) {
 	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
 		var o tenancy.Option
-		err := r.Scan(&o.Category, &o.Key, &o.Value)
+		var locked int64
+		err := r.Scan(&o.Category, &o.Key, &o.Value, &locked)
+		o.Locked = locked != 0
 		out = append(out, o)
 		return err
-	}, `SELECT category, key, value FROM tenant_option WHERE tenant = ? AND (category = ? OR ? = '') ORDER BY category, key`, string(t), category, category)
+	}, `SELECT category, key, value, locked FROM tenant_option WHERE tenant = ? AND (category = ? OR ? = '') ORDER BY category, key`, string(t), category, category)
 	return out, err
 }
 

@@ -24,7 +24,7 @@ const (
 	KeepHours   = "raw.keep.hours"     // 0, which is the default: nothing is kept. At most 87,600.
 	KeepMB      = "raw.keep.megabytes" // at least 1, 1,024 unless set
 	defaultMB   = 1024
-	maxHours    = 87_600
+	MaxHours    = 87_600 // the most that KeepHours may be
 	ruleTime    = 10 * time.Second
 	sweepEvery  = time.Minute
 	queueLength = 4096
@@ -158,7 +158,7 @@ func (l *Log) rule(ctx context.Context, t iot.TenantID) rule {
 		}
 		return def
 	}
-	r = rule{keep: time.Duration(number(KeepHours, 0, maxHours)) * time.Hour, bytes: max(1, number(KeepMB, defaultMB, math.MaxInt64>>20)) << 20, until: now.Add(ruleTime)}
+	r = rule{keep: time.Duration(number(KeepHours, 0, MaxHours)) * time.Hour, bytes: max(1, number(KeepMB, defaultMB, math.MaxInt64>>20)) << 20, until: now.Add(ruleTime)}
 	l.ruleMu.Lock()
 	defer l.ruleMu.Unlock()
 	l.rules[t] = r
