@@ -96,7 +96,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules(), changeRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -596,6 +596,15 @@ func certificateRules() []rule {
 		{route: "POST " + routePop + "/verification-code", request: pop + "/verification-code", hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "POST " + routePop + "/pop", request: pop + "/pop", body: `{"proofOfPossessionSignedVerificationCode":"x"}`, hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "POST " + routePop + "/confirmed", request: pop + "/confirmed", hidden: true, may: refusable(admin), elsewhere: 404},
+	}
+}
+
+// changeRules: our own. A list shows the changes of what one may read; a set of which one may read nothing does not exist.
+func changeRules() []rule {
+	return []rule{
+		{route: "GET /isobar/changes", may: anybody},
+		{route: "GET /isobar/changes/{set}", request: "/isobar/changes/none", may: undecided, elsewhere: 404},
+		{route: "POST /isobar/changes/{set}/undo", request: "/isobar/changes/none/undo", may: undecided, elsewhere: 404},
 	}
 }
 

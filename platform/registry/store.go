@@ -144,4 +144,5 @@ type Driver interface {
 	Relations
 	Names
 	States
+	Log
 }

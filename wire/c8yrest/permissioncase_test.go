@@ -118,6 +118,9 @@ func platformCases() []permissionCase {
 		{"DELETE " + o + "/c/k", "", [people]int{401, 403, 403, 204, 403, 204}},
 		{"GET /tenant/system/options", "", [people]int{401, 200, 200, 200, 200, 200}},
 		{"POST /s", "61,x", [people]int{401, 200, 200, 200, 200, 200}}, // what lines may is what their requests may
+		{"GET /isobar/changes", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"GET /isobar/changes/none", "", [people]int{401, 404, 404, 404, 404, 404}},
+		{"POST /isobar/changes/none/undo", "", [people]int{401, 404, 404, 404, 404, 404}},
 		{"GET /isobar/mqtt/topicRules", "", [people]int{401, 403, 200, 200, 403, 200}},
 		{"PUT /isobar/mqtt/topicRules", `{"rules":[]}`, [people]int{401, 403, 403, 200, 403, 200}},
 		{"GET /tenant/tenants/main/trusted-certificates", "", [people]int{401, 403, 200, 200, 403, 200}},

@@ -129,8 +129,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*") // never with credentials: cookies are for our own origin
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS, HEAD")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range")
-	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, passwordresettoken, NoPhoneHeader, tfatoken")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range, X-API-Key, X-Isobar-Change-Set, X-Isobar-Reason")
+	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, passwordresettoken, NoPhoneHeader, tfatoken, Retry-After, X-Isobar-Change-Set")
 	h.Set("Access-Control-Max-Age", "600")
 }
 
@@ -192,6 +192,9 @@ func (c *call) run() (err error) {
 		}
 	}
 	if err := c.readMode(); err != nil {
+		return err
+	}
+	if err := c.joinChangeSet(); err != nil {
 		return err
 	}
 	return c.route.handle(c)
