@@ -41,6 +41,7 @@ func modules() []module {
 		{"tenancy", "governance", server, []string{"sql", "bus", "audit"}, startTenancy},
 		{"directory", "enterprise", server, nil, startDirectory},
 		{"access", "security", server, []string{"sql", "bus", "audit", "tenancy", "directory"}, startAccess},
+		{"apimgmt", "platform", server, []string{"sql", "audit", "access"}, startAPIManagement},
 		{"limits", "edge", server, []string{"firewall", "tenancy"}, startLimits},
 		{"registry", "platform", server, []string{"sql", "bus", "audit", "access"}, startRegistry},
 		{"series", "engine", server, []string{"disk"}, startSeries},
@@ -56,6 +57,8 @@ func modules() []module {
 		{"web", "user", server, nil, startWeb},
 		{"applogic", "platform", server, []string{"sql", "bus", "access", "tenancy", "audit", "web"}, startApplications},
 		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "limits", "apimgmt"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
 		{"admin socket", "kit", server, []string{"sql", "series", "broker", "audit"}, startSocket},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.

@@ -96,7 +96,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules(), changeRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules(), changeRules(), apiRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -605,6 +605,22 @@ func changeRules() []rule {
 		{route: "GET /isobar/changes", may: anybody},
 		{route: "GET /isobar/changes/{set}", request: "/isobar/changes/none", may: undecided, elsewhere: 404},
 		{route: "POST /isobar/changes/{set}/undo", request: "/isobar/changes/none/undo", may: undecided, elsewhere: 404},
+	}
+}
+
+// apiRules: our own. Everybody manages keys of one's own who may change one's own account; administrators see and end those of others.
+func apiRules() []rule {
+	const keys = "/isobar/apiKeys"
+	own, manage := holds("ROLE_USER_MANAGEMENT_OWN_ADMIN"), holds("ROLE_USER_MANAGEMENT_ADMIN", "ROLE_USER_MANAGEMENT_OWN_ADMIN")
+	return []rule{
+		{route: "GET " + keys, may: holds("ROLE_USER_MANAGEMENT_READ", "ROLE_USER_MANAGEMENT_OWN_READ")},
+		{route: "POST " + keys, body: `{"name":"k{n}","scopes":[{"resource":"ALARM","verb":"READ"}]}`, elsewhere: 201, may: func(w *oracle.World, u oracle.User, x map[string]string) verdict {
+			return iff(own(w, u, x) == allow && u.Has("ROLE_ALARM_READ"))
+		}},
+		{route: "GET " + keys + "/{key}", request: keys + "/none", may: undecided, elsewhere: 404},
+		{route: "DELETE " + keys + "/{key}", request: keys + "/none", hidden: true, may: refusable(manage), elsewhere: 404},
+		{route: "POST " + keys + "/{key}/rotation", request: keys + "/none/rotation", hidden: true, may: refusable(own), elsewhere: 404},
+		{route: "GET /isobar/usage", may: holds("ROLE_TENANT_STATISTICS_READ", "ROLE_USER_MANAGEMENT_OWN_READ")},
 	}
 }
 

@@ -118,6 +118,12 @@ func platformCases() []permissionCase {
 		{"DELETE " + o + "/c/k", "", [people]int{401, 403, 403, 204, 403, 204}},
 		{"GET /tenant/system/options", "", [people]int{401, 200, 200, 200, 200, 200}},
 		{"POST /s", "61,x", [people]int{401, 200, 200, 200, 200, 200}}, // what lines may is what their requests may
+		{"GET /isobar/apiKeys", "", [people]int{401, 200, 200, 200, 200, 200}},
+		{"POST /isobar/apiKeys", `{"name":"k","scopes":[{"resource":"EVENT","verb":"READ"}]}`, [people]int{401, 403, 201, 403, 403, 201}},
+		{"GET /isobar/apiKeys/none", "", [people]int{401, 404, 404, 404, 404, 404}},
+		{"POST /isobar/apiKeys/none/rotation", "", [people]int{401, 404, 404, 404, 404, 404}},
+		{"DELETE /isobar/apiKeys/none", "", [people]int{401, 404, 404, 404, 404, 404}},
+		{"GET /isobar/usage", "", [people]int{401, 200, 200, 200, 200, 200}},
 		{"GET /isobar/changes", "", [people]int{401, 200, 200, 200, 200, 200}},
 		{"GET /isobar/changes/none", "", [people]int{401, 404, 404, 404, 404, 404}},
 		{"POST /isobar/changes/none/undo", "", [people]int{401, 404, 404, 404, 404, 404}},

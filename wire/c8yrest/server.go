@@ -22,6 +22,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/platform/applogic"
+	"github.com/isobar-iot/isobar/platform/apimgmt"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
 	"github.com/isobar-iot/isobar/platform/identity"
@@ -41,6 +42,7 @@ type Deps struct {
 	Registrations *identity.Registrations
 	Anchors       *identity.Anchors
 	Topics        *access.Topics
+	API           *apimgmt.Management // optional: without it there are no API keys
 	Users         *access.Users
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
@@ -150,6 +152,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	if rec.status == 0 {
 		rec.status = http.StatusOK
 	}
+	c.meter()
 	s.requests.WithLabelValues(r.Method, string(rune('0'+rec.status/100))+"xx").Inc()
 	s.duration.Observe(time.Since(began).Seconds())
 	if err != nil {
@@ -176,7 +179,11 @@ func (c *call) run() (err error) {
 			if c.p, err = c.authenticate(); err != nil {
 				return err
 			}
+		p, err := c.authenticate()
+		if err != nil {
+			return err
 		}
+		c.p = p
 		if c.s.Limit != nil {
 			if err = c.s.Limit(c.ctx, c.p); err != nil {
 				return err
@@ -207,6 +214,7 @@ func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s
 type recorder struct {
 	http.ResponseWriter
 	status int
+	bytes  int64 // of the body so far
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -220,7 +228,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	return r.ResponseWriter.Write(b)
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection (long polls, WebSocket).
