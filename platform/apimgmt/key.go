@@ -125,12 +125,15 @@ func (k Key) check(now time.Time) error {
 	return nil
 }
 
-// Create makes a key of p's own and returns it with its token, which nobody can read again. p needs ROLE_USER_MANAGEMENT_OWN_ADMIN, and in the whole
+// Create makes a key of p's own, who must be no device, and returns it with its token, which nobody can read again. p needs ROLE_USER_MANAGEMENT_OWN_ADMIN, and in the whole
 // tenant every permission that the key is for.
 func (m *Management) Create(ctx context.Context, p iot.Principal, k Key) (Key, string, error) {
 	const op = fault.Op("apimgmt.Create")
 	if err := m.d.Policy.Check(ctx, p, access.OwnUser, access.Admin, access.Object{}); err != nil {
 		return k, "", err
+	}
+	if p.User.IsDevice() || p.Key != "" { // a key would outlive the credentials with which a device is let in
+		return k, "", fault.E(op, fault.Denied, "Access is denied. API keys are made by people")
 	}
 	now := m.d.Clock.Now().Truncate(time.Millisecond)
 	if err := k.check(now); err != nil {
