@@ -620,6 +620,10 @@ func apiRules() []rule {
 		{route: "GET " + keys + "/{key}", request: keys + "/none", may: undecided, elsewhere: 404},
 		{route: "DELETE " + keys + "/{key}", request: keys + "/none", hidden: true, may: refusable(manage), elsewhere: 404},
 		{route: "POST " + keys + "/{key}/rotation", request: keys + "/none/rotation", hidden: true, may: refusable(own), elsewhere: 404},
+		{route: "GET /isobar/openapi.json", public: true},
+		{route: "GET /isobar/reference", public: true},
+		{route: "GET /isobar/reference.css", public: true},
+		{route: "GET /isobar/reference.js", public: true},
 		{route: "GET /isobar/usage", may: holds("ROLE_TENANT_STATISTICS_READ", "ROLE_USER_MANAGEMENT_OWN_READ")},
 	}
 }
