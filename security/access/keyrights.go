@@ -34,6 +34,8 @@ func (r Right) Check(sources bool) error {
 		return fault.E(op, fault.Invalid, fault.Subject(r.Resource), "a scope must be about one of INVENTORY, MANAGED_OBJECT, BINARY, IDENTITY, MEASUREMENT, EVENT, ALARM, DEVICE_CONTROL, BULK_OPERATION, AUDIT, OPTION_MANAGEMENT and APPLICATION_MANAGEMENT")
 	case r.Level() == 0:
 		return fault.E(op, fault.Invalid, fault.Subject(r.Verb), "the verb of a scope must be READ, CREATE, UPDATE or ADMIN")
+	case f == Application && r.Level() != Read: // it gives the credentials of services
+		return fault.E(op, fault.Invalid, fault.Subject(r.Verb), "a key can only READ APPLICATION_MANAGEMENT")
 	case sources && (f.kind() == "" || f == ManagedObject || f == Binary || f == Identity || r.Level() != Read && r.Level() != Admin):
 		return fault.E(op, fault.Invalid, fault.Subject(r.Resource), "a key for single sources can READ or ADMIN INVENTORY, MEASUREMENT, EVENT, ALARM, DEVICE_CONTROL and AUDIT")
 	}
