@@ -34,10 +34,8 @@ func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 	if err := p.tenants.Resume(ctx); err != nil { // now that all erasers are known
 		return nil, err
 	}
-	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bulks: p.bulks, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, Users: p.users, SSO: p.sso,
+	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bulks: p.bulks, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, API: p.api, Users: p.users, SSO: p.sso,
 		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, SmartREST: p.smartREST, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
-	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, API: p.api, Users: p.users, SSO: p.sso,
-		Policy: p.policy, Tenants: p.tenants, Audit: p.audit, Blobs: p.blobs, Presence: p.connectivity, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
 		Applications: p.applications})
 	return nil, nil
 }

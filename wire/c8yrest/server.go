@@ -179,11 +179,7 @@ func (c *call) run() (err error) {
 			if c.p, err = c.authenticate(); err != nil {
 				return err
 			}
-		p, err := c.authenticate()
-		if err != nil {
-			return err
 		}
-		c.p = p
 		if c.s.Limit != nil {
 			if err = c.s.Limit(c.ctx, c.p); err != nil {
 				return err
