@@ -42,6 +42,7 @@ func modules() []module {
 		{"usage", "governance", server, []string{"sql", "tenancy"}, startUsage},
 		{"directory", "enterprise", server, nil, startDirectory},
 		{"access", "security", server, []string{"sql", "bus", "audit", "tenancy", "directory"}, startAccess},
+		{"apimgmt", "platform", server, []string{"sql", "audit", "access"}, startAPIManagement},
 		{"limits", "edge", server, []string{"firewall", "tenancy"}, startLimits},
 		{"registry", "platform", server, []string{"sql", "bus", "audit", "access", "usage"}, startRegistry},
 		{"series", "engine", server, []string{"disk"}, startSeries},
@@ -57,7 +58,7 @@ func modules() []module {
 		{"bulk operations", "platform", server, []string{"devicemgmt", "broker"}, startBulk},
 		{"web", "user", server, nil, startWeb},
 		{"applogic", "platform", server, []string{"sql", "bus", "access", "tenancy", "audit", "web"}, startApplications},
-		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates", "usage"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates", "usage", "apimgmt"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
 		{"admin socket", "kit", server, []string{"sql", "series", "broker", "audit"}, startSocket},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.

@@ -21,6 +21,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/diskguard"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/platform/apimgmt"
 	"github.com/isobar-iot/isobar/platform/applogic"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
@@ -55,6 +56,7 @@ type parts struct {
 	sessions      *pebble.DB
 	policy        *access.Policy
 	audit         *audit.Log
+	api           *apimgmt.Management
 	tenants       *tenancy.Tenants
 	usage         *usage.Meter
 	sso           *oidc.SSO

@@ -13,6 +13,8 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/secret"
+	"github.com/isobar-iot/isobar/platform/apimgmt"
+	"github.com/isobar-iot/isobar/platform/apimgmt/apimgmtsql"
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
@@ -38,6 +40,15 @@ func startRegistry(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	return func(context.Context) error { p.registry.Close(); return nil }, nil
+}
+
+func startAPIManagement(ctx context.Context, p *parts) (stopFunc, error) {
+	store, err := apimgmtsql.New(ctx, p.db)
+	if err != nil {
+		return nil, err
+	}
+	p.api = apimgmt.New(apimgmt.Deps{Store: store, Users: p.users, Policy: p.policy, Audit: p.audit, Clock: p.clock, Log: p.component("apimgmt")})
+	return p.api.Close, nil
 }
 
 // option reads a tenant's option for components that know of no tenants.

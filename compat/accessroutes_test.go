@@ -96,7 +96,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules(), usageRules(), featureRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), accountRules(), usageRules(), featureRules(), changeRules(), apiRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -596,6 +596,35 @@ func certificateRules() []rule {
 		{route: "POST " + routePop + "/verification-code", request: pop + "/verification-code", hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "POST " + routePop + "/pop", request: pop + "/pop", body: `{"proofOfPossessionSignedVerificationCode":"x"}`, hidden: true, may: refusable(admin), elsewhere: 404},
 		{route: "POST " + routePop + "/confirmed", request: pop + "/confirmed", hidden: true, may: refusable(admin), elsewhere: 404},
+	}
+}
+
+// changeRules: our own. A list shows the changes of what one may read; a set of which one may read nothing does not exist.
+func changeRules() []rule {
+	return []rule{
+		{route: "GET /isobar/changes", may: anybody},
+		{route: "GET /isobar/changes/{set}", request: "/isobar/changes/none", may: undecided, elsewhere: 404},
+		{route: "POST /isobar/changes/{set}/undo", request: "/isobar/changes/none/undo", may: undecided, elsewhere: 404},
+	}
+}
+
+// apiRules: our own. Everybody manages keys of one's own who may change one's own account; administrators see and end those of others.
+func apiRules() []rule {
+	const keys = "/isobar/apiKeys"
+	own, manage := holds("ROLE_USER_MANAGEMENT_OWN_ADMIN"), holds("ROLE_USER_MANAGEMENT_ADMIN", "ROLE_USER_MANAGEMENT_OWN_ADMIN")
+	return []rule{
+		{route: "GET " + keys, may: holds("ROLE_USER_MANAGEMENT_READ", "ROLE_USER_MANAGEMENT_OWN_READ")},
+		{route: "POST " + keys, body: `{"name":"k{n}","scopes":[{"resource":"ALARM","verb":"READ"}]}`, elsewhere: 201, may: func(w *oracle.World, u oracle.User, x map[string]string) verdict {
+			return iff(own(w, u, x) == allow && u.Has("ROLE_ALARM_READ"))
+		}},
+		{route: "GET " + keys + "/{key}", request: keys + "/none", may: undecided, elsewhere: 404},
+		{route: "DELETE " + keys + "/{key}", request: keys + "/none", hidden: true, may: refusable(manage), elsewhere: 404},
+		{route: "POST " + keys + "/{key}/rotation", request: keys + "/none/rotation", hidden: true, may: refusable(own), elsewhere: 404},
+		{route: "GET /isobar/openapi.json", public: true},
+		{route: "GET /isobar/reference", public: true},
+		{route: "GET /isobar/reference.css", public: true},
+		{route: "GET /isobar/reference.js", public: true},
+		{route: "GET /isobar/usage", may: holds("ROLE_TENANT_STATISTICS_READ", "ROLE_USER_MANAGEMENT_OWN_READ")},
 	}
 }
 

@@ -30,6 +30,9 @@ type Principal struct {
 	TokenID string
 	// XSRF is the value that a cookie-authenticated request must repeat in a header.
 	XSRF string
+	// Key is the id of the API key that stands for the user; empty: the user is here in person. For a key only Roles and Grants count, not what is
+	// the user's own.
+	Key string
 	// RemoteAddr is the network address of the client, for the audit.
 	RemoteAddr string
 }

@@ -20,14 +20,15 @@ type Superseded struct {
 	Until            Revision  // who ended it, and when
 	Deleted          bool      // the document was deleted, not replaced
 	Doc              []byte
+	FromBy, FromSet  string // who made this version, and together with what; empty: not known
 }
 
 // Supersede records a version that the transaction replaces or deletes. Every update and delete of a document goes through it:
 // together with the current row it is the append-only change log.
 func (tx *Tx) Supersede(ctx context.Context, s Superseded) error {
-	_, err := tx.Exec(ctx, `INSERT INTO history (tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		s.Tenant, s.Kind, s.ID, s.From.UnixMilli(), s.Until.At.UnixMilli(), s.Until.By, s.Until.Set, Bool(s.Deleted), string(s.Doc))
+	_, err := tx.Exec(ctx, `INSERT INTO history (tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc, from_by, from_set)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		s.Tenant, s.Kind, s.ID, s.From.UnixMilli(), s.Until.At.UnixMilli(), s.Until.By, s.Until.Set, Bool(s.Deleted), string(s.Doc), s.FromBy, s.FromSet)
 	return err
 }
 

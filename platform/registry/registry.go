@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -132,8 +131,8 @@ func (r *Registry) forgetNames() {
 	r.revised.Add(1)
 }
 
-func (r *Registry) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: r.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
+func (r *Registry) revision(ctx context.Context, p iot.Principal) sqlkit.Revision {
+	return sqlkit.NewRevision(ctx, r.d.Clock.Now().Truncate(time.Millisecond), string(p.User))
 }
 
 // Source is what others must know of an object to decide about its data.

@@ -269,7 +269,7 @@ func (r *Registry) History(ctx context.Context, p iot.Principal, id iot.ID) ([]V
 
 func (r *Registry) versions(ctx context.Context, p iot.Principal, id iot.ID, at time.Time) ([]Version, error) {
 	const op = fault.Op("registry.History")
-	_, gone := r.Get(ctx, p, id)
+	now, gone := r.Get(ctx, p, id)
 	if gone != nil && !fault.Is(gone, fault.NotFound) {
 		return nil, gone
 	}
@@ -282,7 +282,26 @@ func (r *Registry) versions(ctx context.Context, p iot.Principal, id iot.ID, at 
 	if err == nil && len(v) == 0 && gone != nil && at.IsZero() { // it never was
 		return nil, gone
 	}
-	return v, classify(op, err)
+	if err != nil || gone != nil || len(p.Grants) == 0 {
+		return v, classify(op, err)
+	}
+	return r.covered(ctx, p, now, v)
+}
+
+// covered leaves out the versions of an object whose fragments p may not read: a grant may be for some fragments only, and what an object has now
+// need not be what it had.
+func (r *Registry) covered(ctx context.Context, p iot.Principal, now Object, versions []Version) (out []Version, err error) {
+	for _, v := range versions {
+		o := Object{ManagedObject: v.Object}
+		o.Owner = now.Owner
+		switch err := r.may(ctx, p, o, access.Read); {
+		case err == nil:
+			out = append(out, v)
+		case !fault.Is(err, fault.Denied):
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 var errNoVersion = errors.New("there was no such object at that time")

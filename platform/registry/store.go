@@ -152,4 +152,5 @@ type Driver interface {
 	Relations
 	Names
 	States
+	Log
 }

@@ -36,7 +36,7 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 	if len(drafts) == 0 || len(drafts) > MaxBulk {
 		return nil, fault.Errorf(op, fault.Invalid, "between 1 and %d objects can be created at once", MaxBulk)
 	}
-	rev := r.revision(p)
+	rev := r.revision(ctx, p)
 	news := make([]New, len(drafts))
 	for i, d := range drafts {
 		var err error
@@ -115,7 +115,7 @@ func (r *Registry) Patch(ctx context.Context, p iot.Principal, id iot.ID, d Draf
 // Changing the owner needs the permission, not ownership.
 func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (Object, error) {
 	const op = fault.Op("registry.Modify")
-	rev := r.revision(p)
+	rev := r.revision(ctx, p)
 	place, err := r.place(ctx, p, Source{ID: id}, nil) // before the transaction, which must not wait for another connection
 	if err != nil {
 		return Object{}, err
@@ -249,7 +249,7 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 			return nil, err
 		}
 	}
-	removed, err := r.d.Store.Delete(ctx, p.Tenant, ids, r.revision(p))
+	removed, err := r.d.Store.Delete(ctx, p.Tenant, ids, r.revision(ctx, p))
 	if err != nil {
 		return nil, classify(op, err)
 	}

@@ -94,10 +94,10 @@ func decide(p iot.Principal, f Family, l Level, o Object) (reason, bool) {
 	if held := global(p, f, l); held != "" {
 		return reason{layer: ByPermission, permission: held}, true
 	}
-	if o.Owner != "" && o.Owner == p.User && f.owned(l) {
+	if o.Owner != "" && o.Owner == p.User && p.Key == "" && f.owned(l) {
 		return reason{layer: ByOwnership}, true
 	}
-	if o.Global && l == Read && f.kind() == iot.ScopeManagedObject && f != Identity {
+	if o.Global && p.Key == "" && l == Read && f.kind() == iot.ScopeManagedObject && f != Identity {
 		return reason{layer: ByGlobal}, true
 	}
 	if o.ID != 0 && len(p.Grants) > 0 {
@@ -134,7 +134,7 @@ var bootstrapRoles = []string{"ROLE_DEVICE_BOOTSTRAP"}
 // granting is roles as a table, because it is asked for every request.
 var granting = func() map[Family][Admin + 1][]string {
 	out := map[Family][Admin + 1][]string{}
-	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Statistics, Option, Application, Messaging} {
+	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Statistics, Option, Application, Messaging, Statistics} {
 		var byLevel [Admin + 1][]string
 		for l, suffixes := range map[Level][]string{Read: {"_READ"}, Create: {"_ADMIN", "_CREATE"}, Update: {"_ADMIN", "_UPDATE"}, Admin: {"_ADMIN"}} {
 			for _, family := range f.families() {

@@ -32,8 +32,8 @@ func (*Policy) Scope(_ context.Context, p iot.Principal, f Family, l Level) (Sco
 	if global(p, listed, l) != "" {
 		return Scope{All: true}, nil
 	}
-	s := Scope{Global: l == Read && f != Identity && f.kind() == iot.ScopeManagedObject}
-	if f.owned(l) {
+	s := Scope{Global: p.Key == "" && l == Read && f != Identity && f.kind() == iot.ScopeManagedObject}
+	if p.Key == "" && f.owned(l) {
 		s.Owner = p.User
 	}
 	if f == ManagedObject { // managed objects are listed with files among them
@@ -44,7 +44,7 @@ func (*Policy) Scope(_ context.Context, p iot.Principal, f Family, l Level) (Sco
 			s.Grants = append(s.Grants, g)
 		}
 	}
-	if s.Owner == "" && !s.Global && len(s.Grants) == 0 {
+	if s.Owner == "" && !s.Global && !s.Wide() && len(s.Grants) == 0 {
 		return Scope{}, fault.E(fault.Op("access.Scope"), fault.Denied, p.Tenant, fault.Subject(role(f, l)), "Access is denied. The permission "+role(f, l)+" is needed")
 	}
 	return s, nil

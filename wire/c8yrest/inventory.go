@@ -2,6 +2,7 @@ package c8yrest
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -56,11 +57,15 @@ func listObjects(c *call) error {
 		return err
 	}
 	q.Offset, q.Limit, q.Count = p.offset(), p.size, p.count()
-	objects, n, err := c.s.Registry.List(c.ctx, c.p, q)
+	var objects []registry.Object
+	if c.query.Has("asOf") {
+		objects, p.total, err = c.listAsOf(q)
+	} else {
+		objects, p.total, err = c.s.Registry.List(c.ctx, c.p, q)
+	}
 	if err != nil {
 		return err
 	}
-	p.total = n
 	r, err := c.refs(objects, c.view())
 	if err != nil {
 		return err
@@ -71,6 +76,40 @@ func listObjects(c *call) error {
 		}
 		return nil
 	})
+}
+
+// listAsOf reads objects as they were. They must be named: which objects once met a condition is not kept.
+func (c *call) listAsOf(q registry.Query) (out []registry.Object, n int, err error) {
+	const op = fault.Op("c8yrest.AsOf")
+	at, err := c.time("asOf")
+	if err != nil {
+		return nil, 0, err
+	}
+	for name := range c.query {
+		switch name {
+		case "asOf", "ids", "pageSize", "currentPage", "withTotalPages", "withTotalElements", "withChildren", "withParents", "skipChildrenNames":
+		default:
+			return nil, 0, fault.E(op, fault.Invalid, "asOf reads objects that the parameter ids names; it cannot be combined with "+name)
+		}
+	}
+	if q.IDs == nil || at.IsZero() {
+		return nil, 0, fault.E(op, fault.Invalid, "asOf needs a time, and the parameter ids to name the objects")
+	}
+	ids := slices.Compact(slices.Sorted(slices.Values(q.IDs)))
+	for _, id := range ids {
+		mo, err := c.s.Registry.AsOf(c.ctx, c.p, id, at)
+		switch {
+		case fault.Is(err, fault.NotFound), fault.Is(err, fault.Denied): // as in other lists: what one may not read is not there
+			continue
+		case err != nil:
+			return nil, 0, err
+		}
+		if n >= q.Offset && len(out) < q.Limit {
+			out = append(out, registry.Object{ManagedObject: mo})
+		}
+		n++
+	}
+	return out, n, nil
 }
 
 func countObjects(c *call) error {

@@ -22,6 +22,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/platform/apimgmt"
 	"github.com/isobar-iot/isobar/platform/applogic"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
@@ -42,6 +43,7 @@ type Deps struct {
 	Registrations *identity.Registrations
 	Anchors       *identity.Anchors
 	Topics        *access.Topics
+	API           *apimgmt.Management // optional: without it there are no API keys
 	Users         *access.Users
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider
 	Policy        *access.Policy
@@ -135,8 +137,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*") // never with credentials: cookies are for our own origin
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS, HEAD")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range, If-Range, If-None-Match")
-	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, Content-Range, ETag, Repr-Digest, passwordresettoken, NoPhoneHeader, tfatoken")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range, If-Range, If-None-Match, X-API-Key, X-Isobar-Change-Set, X-Isobar-Reason")
+	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, Content-Range, ETag, Repr-Digest, passwordresettoken, NoPhoneHeader, tfatoken, Retry-After, X-Isobar-Change-Set")
 	h.Set("Access-Control-Max-Age", "600")
 }
 
@@ -149,7 +151,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	err := c.run()
-	c.meter()
+	c.countUse()
 	if err != nil {
 		c.fail(err)
 	}
@@ -157,6 +159,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	if rec.status == 0 {
 		rec.status = http.StatusOK
 	}
+	c.meter()
 	s.requests.WithLabelValues(r.Method, string(rune('0'+rec.status/100))+"xx").Inc()
 	s.duration.Observe(time.Since(began).Seconds())
 	if err != nil {
@@ -201,6 +204,9 @@ func (c *call) run() (err error) {
 	if err := c.readMode(); err != nil {
 		return err
 	}
+	if err := c.joinChangeSet(); err != nil {
+		return err
+	}
 	return c.route.handle(c)
 }
 
@@ -211,6 +217,7 @@ func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s
 type recorder struct {
 	http.ResponseWriter
 	status int
+	bytes  int64 // of the body so far
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -224,7 +231,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	return r.ResponseWriter.Write(b)
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection (long polls, WebSocket).

@@ -28,8 +28,8 @@ func usageRoutes() []Route {
 // unmetered are the requests that do not count: c8y. A path stands for what is below it as well.
 var unmetered = []string{"/health", "/application/currentApplication", "/tenant/limit", "/devicecontrol/deviceCredentials", "/inventory/templates"}
 
-// meter counts a request of who is known by now, whatever came of it.
-func (c *call) meter() {
+// countUse counts a request of who is known by now, whatever came of it.
+func (c *call) countUse() {
 	if c.s.Usage == nil || c.p.Tenant == "" {
 		return
 	}

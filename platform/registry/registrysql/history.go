@@ -17,7 +17,11 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old iot.Manag
 	if err != nil {
 		return err
 	}
-	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindManagedObject), ID: old.ID.String(), From: old.LastUpdated, Until: rev, Deleted: deleted, Doc: doc})
+	var by, set string
+	if err := tx.QueryRow(ctx, `SELECT rev_by, rev_set FROM managed_object WHERE tenant = ? AND id = ?`, string(t), int64(old.ID)).Scan(&by, &set); err != nil {
+		return err
+	}
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindManagedObject), ID: old.ID.String(), From: old.LastUpdated, Until: rev, Deleted: deleted, Doc: doc, FromBy: by, FromSet: set})
 }
 
 // History implements registry.Store.

@@ -202,22 +202,30 @@ func (s *Store) Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlki
 			return nil
 		}
 		next.ID, next.CreationTime, next.LastUpdated = old.ID, old.CreationTime, rev.At
-		if err := supersede(ctx, tx, t, old, rev, false); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE managed_object SET type = ?, name = ?, owner = ?, is_device = ?, is_global = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND id = ?`,
-			next.Type, next.Name, string(next.Owner), sqlkit.Bool(next.Fragments.Has(iot.FragmentIsDevice)), sqlkit.Bool(next.Fragments.Has(iot.FragmentGlobal)),
-			rev.At.UnixMilli(), string(next.Fragments.AppendTo(nil)), rev.By, rev.Set, string(t), int64(id))
-		if err != nil {
-			return err
-		}
-		if err := setFragments(ctx, tx, t, id, old.Fragments, next.Fragments); err != nil {
+		if err := replace(ctx, tx, t, old, next, rev); err != nil {
 			return err
 		}
 		out.ManagedObject, written = next, true
-		return setRequired(ctx, tx, t, id, old.Fragments, next.Fragments)
+		return nil
 	})
 	return out, written, err
+}
+
+// replace puts one version in the place of another.
+func replace(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old, next iot.ManagedObject, rev sqlkit.Revision) error {
+	if err := supersede(ctx, tx, t, old, rev, false); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE managed_object SET type = ?, name = ?, owner = ?, is_device = ?, is_global = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND id = ?`,
+		next.Type, next.Name, string(next.Owner), sqlkit.Bool(next.Fragments.Has(iot.FragmentIsDevice)), sqlkit.Bool(next.Fragments.Has(iot.FragmentGlobal)),
+		rev.At.UnixMilli(), string(next.Fragments.AppendTo(nil)), rev.By, rev.Set, string(t), int64(old.ID))
+	if err != nil {
+		return err
+	}
+	if err := setFragments(ctx, tx, t, old.ID, old.Fragments, next.Fragments); err != nil {
+		return err
+	}
+	return setRequired(ctx, tx, t, old.ID, old.Fragments, next.Fragments)
 }
 
 // forUpdateOf locks only the object's own row: the state beside it is an outer join, which PostgreSQL cannot lock.
@@ -240,19 +248,7 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev
 			return err
 		}
 		for _, o := range found {
-			if err := supersede(ctx, tx, t, o.ManagedObject, rev, true); err != nil {
-				return err
-			}
-			for _, q := range []string{`DELETE FROM managed_object WHERE tenant = ? AND id = ?`, `DELETE FROM object_state WHERE tenant = ? AND id = ?`,
-				`DELETE FROM object_child WHERE tenant = ? AND parent = ?`, `DELETE FROM object_child WHERE tenant = ? AND child = ?`, `DELETE FROM external_id WHERE tenant = ? AND id = ?`} {
-				if _, err := tx.Exec(ctx, q, string(t), int64(o.ID)); err != nil {
-					return err
-				}
-			}
-			if err := bury(ctx, tx, t, o.ID); err != nil {
-				return err
-			}
-			if err := setFragments(ctx, tx, t, o.ID, o.Fragments, nil); err != nil {
+			if err := remove(ctx, tx, t, o.ManagedObject, rev); err != nil {
 				return err
 			}
 			out = append(out, o.ManagedObject)
@@ -260,4 +256,21 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev
 		return nil
 	})
 	return out, err
+}
+
+// remove deletes an object with what belongs to it.
+func remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, o iot.ManagedObject, rev sqlkit.Revision) error {
+	if err := supersede(ctx, tx, t, o, rev, true); err != nil {
+		return err
+	}
+	for _, q := range []string{`DELETE FROM managed_object WHERE tenant = ? AND id = ?`, `DELETE FROM object_state WHERE tenant = ? AND id = ?`,
+		`DELETE FROM object_child WHERE tenant = ? AND parent = ?`, `DELETE FROM object_child WHERE tenant = ? AND child = ?`, `DELETE FROM external_id WHERE tenant = ? AND id = ?`} {
+		if _, err := tx.Exec(ctx, q, string(t), int64(o.ID)); err != nil {
+			return err
+		}
+	}
+	if err := bury(ctx, tx, t, o.ID); err != nil {
+		return err
+	}
+	return setFragments(ctx, tx, t, o.ID, o.Fragments, nil)
 }

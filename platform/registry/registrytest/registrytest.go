@@ -29,7 +29,7 @@ func TestStore(t *testing.T, open func(t *testing.T) registry.Driver) {
 		"query language": testQueries, "order": testOrder, "scope": testScope, "paging is stable and counted": testPaging,
 		"update keeps history": testUpdate, "relations": testRelations, "external ids": testNames, "state": testState,
 		"delete": testDelete, "tenants never meet": testTenants, "concurrent updates are not lost": testConcurrent, "text search": testText,
-		"what is above an object": testAbove, "lists show what may be read": testReach,
+		"what is above an object": testAbove, "lists show what may be read": testReach, "undo": testUndo, "change log": testLog,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, &fixture{t, open(t), context.Background()}) })
 	}

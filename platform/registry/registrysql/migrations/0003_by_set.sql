@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX managed_object_by_set ON managed_object (tenant, rev_set);

@@ -1,0 +1,311 @@
+package c8yrest
+
+import (
+	"embed"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+//go:embed reference
+var referenceFiles embed.FS
+
+func openAPIRoutes() []Route {
+	return []Route{public(get("/isobar/openapi.json", getOpenAPI)), public(get("/isobar/reference", getReference)), public(get("/isobar/reference.css", getReference)), public(get("/isobar/reference.js", getReference))}
+}
+
+type schema = map[string]any
+
+func ref(name string) schema { return schema{"$ref": "#/components/schemas/" + name} }
+
+// OpenAPI returns the description of all routes as an OpenAPI 3.1 document. base is where the server is reached.
+func OpenAPI(version, base string) ([]byte, error) {
+	paths, names := map[string]map[string]schema{}, map[string]int{}
+	var tags []schema
+	for _, rt := range Routes() {
+		tag := tagOf(rt.Path)
+		if !hasTag(tags, tag) {
+			tags = append(tags, schema{"name": tag})
+		}
+		if paths[rt.Path] == nil {
+			paths[rt.Path] = map[string]schema{}
+		}
+		paths[rt.Path][strings.ToLower(rt.Method)] = operationOf(rt, tag, names)
+	}
+	return json.Marshal(schema{
+		"openapi": "3.1.0",
+		"info": schema{"title": "Isobar", "version": version, "license": schema{"name": "Apache 2.0", "identifier": "Apache-2.0"},
+			"description": "The REST API of the platform: all that this server answers to, made from its table of routes."},
+		"servers": []schema{{"url": base}}, "tags": tags, "paths": paths,
+		"security": []schema{{"basic": []string{}}, {"bearer": []string{}}, {"apiKey": []string{}}, {"cookie": []string{}, "xsrf": []string{}}},
+		"components": schema{"schemas": schemas(), "parameters": parameters(), "responses": schema{"Error": schema{"description": "What went wrong.",
+			"content": schema{"application/vnd.com.nsn.cumulocity.error+json": schema{"schema": ref("Error")}}}},
+			"securitySchemes": schema{
+				"basic":  schema{"type": "http", "scheme": "basic", "description": "tenant/user or user, and the password."},
+				"bearer": schema{"type": "http", "scheme": "bearer", "description": "A token of a session, or an API key."},
+				"apiKey": schema{"type": "apiKey", "in": "header", "name": keyHeader},
+				"cookie": schema{"type": "apiKey", "in": "cookie", "name": tokenCookie},
+				"xsrf":   schema{"type": "apiKey", "in": "header", "name": xsrfHeader},
+			}},
+	})
+}
+
+func hasTag(tags []schema, name string) bool {
+	for _, t := range tags {
+		if t["name"] == name {
+			return true
+		}
+	}
+	return false
+}
+
+// tagOf is the group of a path: its first segment, and the second one of our own.
+func tagOf(path string) string {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if parts[0] == "isobar" && len(parts) > 1 {
+		name, _, _ := strings.Cut(parts[1], ".")
+		return "isobar " + name
+	}
+	return parts[0]
+}
+
+// nameOf is the name of a handler, such as listObjects.
+func nameOf(rt Route) string {
+	full := runtime.FuncForPC(reflect.ValueOf(rt.handle).Pointer()).Name()
+	full = strings.TrimSuffix(full, "-fm") // a method of a value
+	name := full[strings.LastIndexByte(full, '.')+1:]
+	if strings.HasPrefix(name, "func") { // made by another function, whose name comes before
+		parts := strings.Split(full, ".")
+		name = parts[len(parts)-2]
+	}
+	return name
+}
+
+// inWords turns listObjects into "List objects".
+func inWords(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		switch {
+		case i == 0:
+			b.WriteRune(unicode.ToUpper(r))
+		case unicode.IsUpper(r) && !unicode.IsUpper(rune(name[i-1])):
+			b.WriteByte(' ')
+			b.WriteRune(unicode.ToLower(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func operationOf(rt Route, tag string, names map[string]int) schema {
+	name := nameOf(rt)
+	id := name
+	if names[name]++; names[name] > 1 { // several routes share a handler
+		id += strconv.Itoa(names[name])
+	}
+	media := "application/json"
+	good := schema{"description": "Done.", "content": schema{media: schema{"schema": answerOf(rt)}}}
+	op := schema{"operationId": id, "summary": inWords(name), "tags": []string{tag}}
+	status := "200"
+	switch {
+	case rt.Method == http.MethodDelete:
+		status, good = "204", schema{"description": "Deleted."}
+	case rt.Download:
+		good["content"] = schema{"application/octet-stream": schema{}}
+	case rt.Path == "/isobar/reference":
+		good["content"] = schema{"text/html": schema{}}
+	}
+	responses := schema{"default": schema{"$ref": "#/components/responses/Error"}}
+	if rt.Method == http.MethodPost || rt.Method == http.MethodPut {
+		status = "2XX" // 200 or 201, without a body for who sends no Accept
+		op["requestBody"] = schema{"content": schema{media: schema{"schema": bodyOf(rt)}}}
+	}
+	responses[status] = good
+	op["responses"] = responses
+	if rt.Access == Public {
+		op["security"] = []schema{}
+	} else {
+		responses["401"] = schema{"$ref": "#/components/responses/Error"}
+		responses["403"] = schema{"$ref": "#/components/responses/Error"}
+	}
+	if p := permissionsOf(rt); p != nil {
+		op["x-isobar-permissions"] = p
+	}
+	if list := parametersOf(rt, name); len(list) > 0 {
+		op["parameters"] = list
+	}
+	return op
+}
+
+func parametersOf(rt Route, name string) (out []schema) {
+	for part := range strings.SplitSeq(rt.Path, "/") {
+		if strings.HasPrefix(part, "{") {
+			out = append(out, schema{"name": strings.Trim(part, "{}"), "in": "path", "required": true, "schema": schema{"type": "string"}})
+		}
+	}
+	use := func(names ...string) {
+		for _, n := range names {
+			out = append(out, schema{"$ref": "#/components/parameters/" + n})
+		}
+	}
+	if strings.HasPrefix(name, "list") && rt.Method == http.MethodGet {
+		use("pageSize", "currentPage", "withTotalPages", "withTotalElements")
+	}
+	switch rt.Method + " " + rt.Path {
+	case "GET /inventory/managedObjects":
+		use("query", "type", "fragmentType", "owner", "ids", "text", "asOf")
+	case "GET /inventory/managedObjects/{id}":
+		use("asOf")
+	case "GET /measurement/measurements", "GET /event/events", "GET /alarm/alarms", "GET /isobar/changes":
+		use("source", "dateFrom", "dateTo")
+	case "GET /isobar/usage":
+		use("dateFrom", "dateTo", "kind", "consumer")
+	}
+	if rt.Access != Public && (rt.Method == http.MethodPost || rt.Method == http.MethodPut || rt.Method == http.MethodDelete) {
+		use("changeSet", "reason")
+	}
+	return out
+}
+
+func parameters() schema {
+	query := func(typ, name, text string) schema {
+		return schema{"name": name, "in": "query", "description": text, "schema": schema{"type": typ}}
+	}
+	out := schema{
+		"pageSize":          schema{"name": "pageSize", "in": "query", "description": "Items of a page.", "schema": schema{"type": "integer", "minimum": 0, "maximum": maxPage, "default": defaultPage}},
+		"currentPage":       schema{"name": "currentPage", "in": "query", "description": "The page, from 1.", "schema": schema{"type": "integer", "minimum": 1, "default": 1}},
+		"withTotalPages":    query("boolean", "withTotalPages", "Also count the pages."),
+		"withTotalElements": query("boolean", "withTotalElements", "Also count the items."),
+		"asOf":              query("string", "asOf", "Read it as it was at this date-time. In a list together with ids."),
+		"changeSet":         schema{"name": setHeader, "in": "header", "description": "The change set that the change belongs to.", "schema": schema{"type": "string", "maxLength": 64}},
+		"reason":            schema{"name": reasonHeader, "in": "header", "description": "Why the change is made.", "schema": schema{"type": "string", "maxLength": 1000}},
+	}
+	for name, text := range map[string]string{"query": "A condition in the query language.", "type": "The type.", "fragmentType": "A fragment that must exist.", "owner": "The owner.", "ids": "Ids, separated by commas.",
+		"text": "A word of the name, type, owner or an external id.", "source": "The id of the managed object.", "dateFrom": "From this time on.", "dateTo": "Up to this time.", "kind": "KEY, USER or APPLICATION.", "consumer": "The consumer."} {
+		out[name] = query("string", name, text)
+	}
+	return out
+}
+
+// permissionsOf names the permissions that reach everywhere; rights on single objects may do as well.
+func permissionsOf(rt Route) []string {
+	first, _, _ := strings.Cut(strings.Trim(rt.Path, "/"), "/")
+	family := map[string]string{"inventory": "INVENTORY", "identity": "IDENTITY", "measurement": "MEASUREMENT", "event": "EVENT", "alarm": "ALARM", "devicecontrol": "DEVICE_CONTROL", "audit": "AUDIT"}[first]
+	switch {
+	case family == "" || rt.Path == "/"+first || rt.Access == Public || rt.Path == "/devicecontrol/deviceCredentials":
+		return nil
+	case rt.Method == http.MethodGet || rt.Path == "/identity/search":
+		return []string{"ROLE_" + family + "_READ"}
+	case family == "INVENTORY" && rt.Method == http.MethodPost:
+		return []string{"ROLE_INVENTORY_ADMIN", "ROLE_INVENTORY_CREATE"}
+	}
+	return []string{"ROLE_" + family + "_ADMIN"}
+}
+
+// known are the schemas of representations, by the path of the resource.
+var known = map[string]string{"/inventory/managedObjects/{id}": "ManagedObject", "/measurement/measurements/{id}": "Measurement", "/event/events/{id}": "Event", "/alarm/alarms/{id}": "Alarm",
+	"/devicecontrol/operations/{id}": "Operation", "/audit/auditRecords/{id}": "AuditRecord", "/isobar/apiKeys/{key}": "ApiKey", "/isobar/changes/{set}": "ChangeSet", "/isobar/changes/{set}/undo": "ChangeSet"}
+
+var collections = map[string][2]string{"/inventory/managedObjects": {"managedObjects", "ManagedObject"}, "/measurement/measurements": {"measurements", "Measurement"}, "/event/events": {"events", "Event"},
+	"/alarm/alarms": {"alarms", "Alarm"}, "/devicecontrol/operations": {"operations", "Operation"}, "/audit/auditRecords": {"auditRecords", "AuditRecord"}, "/isobar/apiKeys": {"apiKeys", "ApiKey"},
+	"/isobar/changes": {"changeSets", "ChangeSet"}, "/isobar/usage": {"usage", "Usage"}}
+
+func answerOf(rt Route) schema {
+	if name, ok := known[rt.Path]; ok {
+		return ref(name)
+	}
+	c, ok := collections[rt.Path]
+	switch {
+	case !ok:
+		return schema{}
+	case rt.Method == http.MethodPost:
+		return ref(c[1])
+	case rt.Method != http.MethodGet:
+		return schema{}
+	}
+	return schema{"allOf": []schema{ref("Page"), {"type": "object", "required": []string{c[0]}, "properties": schema{c[0]: schema{"type": "array", "items": ref(c[1])}}}}}
+}
+
+func bodyOf(rt Route) schema {
+	if c, ok := collections[rt.Path]; ok && rt.Method == http.MethodPost {
+		return ref(c[1])
+	}
+	if name, ok := known[rt.Path]; ok && rt.Method == http.MethodPut {
+		return ref(name)
+	}
+	return schema{}
+}
+
+func schemas() schema {
+	text, number, date := schema{"type": "string"}, schema{"type": "integer"}, schema{"type": "string", "format": "date-time"}
+	object := func(required []string, properties schema) schema {
+		return schema{"type": "object", "properties": properties, "required": required}
+	}
+	source := object([]string{"id"}, schema{"id": text, "self": text})
+	document := func(required []string, more schema) schema {
+		p := schema{"id": text, "self": text, "source": source, "type": text, "time": date, "creationTime": date}
+		for k, v := range more {
+			p[k] = v
+		}
+		s := object(required, p)
+		s["description"] = "Other members are fragments."
+		return s
+	}
+	change := object([]string{"source", "action"}, schema{"source": source, "action": schema{"enum": []string{"CREATE", "UPDATE", "DELETE"}}, "time": date, "author": text,
+		"before": ref("ManagedObject"), "after": ref("ManagedObject"), "withheld": schema{"type": "boolean"}})
+	scope := object([]string{"resource", "verb"}, schema{"resource": text, "verb": schema{"enum": []string{"READ", "CREATE", "UPDATE", "ADMIN"}}})
+	managed := object([]string{}, schema{"id": text, "self": text, "name": text, "type": text, "owner": text, "creationTime": date, "lastUpdated": date})
+	managed["description"] = "Other members are fragments."
+	return schema{
+		"Error": object([]string{"error", "message", "info"}, schema{"error": text, "message": text, "info": text}),
+		"Page": object([]string{"self", "statistics"}, schema{"self": text, "next": text, "prev": text,
+			"statistics": object([]string{"currentPage", "pageSize"}, schema{"currentPage": number, "pageSize": number, "totalPages": number, "totalElements": number})}),
+		"ManagedObject": managed,
+		"Measurement":   document([]string{"source", "type", "time"}, nil),
+		"Event":         document([]string{"source", "type", "time", "text"}, schema{"text": text}),
+		"Alarm": document([]string{"source", "type", "time", "text", "severity"}, schema{"text": text, "severity": schema{"enum": []string{"CRITICAL", "MAJOR", "MINOR", "WARNING"}},
+			"status": schema{"enum": []string{"ACTIVE", "ACKNOWLEDGED", "CLEARED"}}, "count": number}),
+		"Operation":   document([]string{"deviceId"}, schema{"deviceId": text, "status": schema{"enum": []string{"PENDING", "EXECUTING", "SUCCESSFUL", "FAILED"}}, "failureReason": text}),
+		"AuditRecord": document([]string{"type", "activity", "text", "time"}, schema{"activity": text, "text": text, "user": text, "application": text}),
+		"ApiKey": object([]string{"name", "scopes"}, schema{"id": text, "self": text, "name": text, "owner": text, "scopes": schema{"type": "array", "items": scope}, "sources": schema{"type": "array", "items": text},
+			"requestsPerMinute": number, "requestsPerDay": number, "expires": date, "creationTime": date, "rotationTime": date, "lastUsed": date,
+			"key": schema{"type": "string", "description": "The key itself. Only in the answer that makes it."}}),
+		"ChangeSet": object([]string{"id"}, schema{"id": text, "self": text, "time": date, "author": text, "count": number, "reason": text, "undoes": text, "changes": schema{"type": "array", "items": change}}),
+		"Usage":     object([]string{"day", "kind", "consumer", "requests"}, schema{"day": text, "kind": text, "consumer": text, "owner": text, "requests": number, "errors": number, "bytesIn": number, "bytesOut": number}),
+	}
+}
+
+func getOpenAPI(c *call) error {
+	b, err := OpenAPI(c.s.Version, c.base())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, "", b)
+}
+
+// getReference serves the page that shows the document, and its two files.
+func getReference(c *call) error {
+	name, media := "index.html", "text/html; charset=utf-8"
+	switch {
+	case strings.HasSuffix(c.route.Path, ".css"):
+		name, media = "reference.css", "text/css; charset=utf-8"
+	case strings.HasSuffix(c.route.Path, ".js"):
+		name, media = "reference.js", "text/javascript; charset=utf-8"
+	}
+	b, err := referenceFiles.ReadFile("reference/" + name)
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	h.Set("Content-Type", media)
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	c.w.WriteHeader(http.StatusOK)
+	_, err = c.w.Write(b)
+	return err
+}
