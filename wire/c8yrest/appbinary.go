@@ -126,7 +126,7 @@ func patchFiles(c *call) error {
 	if err := c.s.Applications.Manageable(c.ctx, c.p, c.r.PathValue("id")); err != nil { // before the files are read
 		return err
 	}
-	if err := c.room(); err != nil {
+	if err := c.room(false); err != nil {
 		return err
 	}
 	parts, err := c.multipart(maxBody)

@@ -27,8 +27,10 @@ type call struct {
 	query url.Values
 	mode  iot.ProcessingMode
 	began time.Time
-	sent  []byte // the body, once it was read
-	taken int64  // bytes of Server.bodies
+	// request is the id of the request, for the log and for the answer.
+	request string
+	sent    []byte // the body, once it was read
+	taken   int64  // bytes of Server.bodies
 	// inside says that it comes from a line of SmartREST, whose user is known.
 	inside bool
 	// holders are the device permissions of everybody, nil unless holdAll has read them.
@@ -89,14 +91,26 @@ func clip(s string) string {
 // body reads the whole body, at most maxBody bytes.
 func (c *call) body() ([]byte, error) {
 	const op = fault.Op("c8yrest.Body")
-	if err := c.room(); err != nil {
+	packed, err := c.packed()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.room(packed); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
+	limited := http.MaxBytesReader(c.w, c.r.Body, maxBody)
+	if packed {
+		if err := unpack(limited, &b); err != nil {
+			return nil, err
+		}
+		c.sent = b.Bytes()
+		return c.sent, nil
+	}
 	if n := c.r.ContentLength; n > 0 && n <= maxBody {
 		b.Grow(int(n))
 	}
-	_, err := b.ReadFrom(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	_, err = b.ReadFrom(limited)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -118,10 +132,10 @@ const (
 )
 
 // room waits for a place in memory for the body, which the end of the request gives back. One that does not say how long it is may be as
-// long as may be.
-func (c *call) room() error {
+// long as may be, and so may a packed one.
+func (c *call) room(packed bool) error {
 	n := c.r.ContentLength
-	if n < 0 || n > maxBody {
+	if packed || n < 0 || n > maxBody {
 		n = maxBody
 	}
 	if n <= smallBody || c.taken > 0 {
@@ -169,6 +183,7 @@ func (c *call) mediaType(name string) string {
 func (c *call) json(status int, media string, body []byte) error {
 	h := c.w.Header()
 	h.Set("Content-Type", c.mediaType(media))
+	body = c.coded(body)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(status)
 	_, err := c.w.Write(body)

@@ -79,6 +79,7 @@ type Server struct {
 	duration prometheus.Histogram
 	bodies   *semaphore.Weighted // bytes of the large bodies in memory
 	services proxies
+	coders   coders
 }
 
 // maxBody bounds a JSON body: 16 MB is the documented limit of a document.
@@ -138,7 +139,7 @@ func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*") // never with credentials: cookies are for our own origin
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS, HEAD")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range, If-Range, If-None-Match, X-API-Key, X-Isobar-Change-Set, X-Isobar-Reason")
-	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, Content-Range, ETag, Repr-Digest, passwordresettoken, NoPhoneHeader, tfatoken, Retry-After, X-Isobar-Change-Set")
+	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, Content-Range, ETag, Repr-Digest, passwordresettoken, NoPhoneHeader, tfatoken, Retry-After, X-Isobar-Change-Set, X-Request-Id")
 	h.Set("Access-Control-Max-Age", "600")
 }
 
@@ -146,8 +147,9 @@ func cors(h http.Header) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	began := time.Now()
 	rec := &recorder{ResponseWriter: w}
-	c := &call{s: s, w: rec, r: r, ctx: r.Context(), route: rt, began: began}
+	c := &call{s: s, w: rec, r: r, ctx: r.Context(), route: rt, began: began, request: requestID(r)}
 	cors(w.Header())
+	w.Header().Set(requestHeader, c.request)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	err := c.run()
@@ -164,7 +166,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	s.duration.Observe(time.Since(began).Seconds())
 	if err != nil {
 		level := fault.KindOf(err).Row().Level
-		s.Log.Log(context.WithoutCancel(r.Context()), level, "request failed", "method", r.Method, "path", r.URL.Path, "tenant", c.p.Tenant, "user", c.p.User, "status", rec.status, "err", err)
+		s.Log.Log(context.WithoutCancel(r.Context()), level, "request failed", "request", c.request, "method", r.Method, "path", r.URL.Path, "tenant", c.p.Tenant, "user", c.p.User, "status", rec.status, "err", err)
 	}
 }
 
@@ -175,7 +177,7 @@ func (c *call) run() (err error) {
 				panic(v)
 			}
 			err = fault.E(fault.Op("c8yrest.Serve"), fault.Internal)
-			c.s.Log.Error("panic in a request", "path", c.r.URL.Path, "err", v, "stack", string(debug.Stack()))
+			c.s.Log.Error("panic in a request", "request", c.request, "path", c.r.URL.Path, "err", v, "stack", string(debug.Stack()))
 		}
 	}()
 	if !storable(c.r.URL.Path) {
