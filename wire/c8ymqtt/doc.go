@@ -2,8 +2,9 @@
 // and which JSON and SmartREST lines they carry.
 //
 // It is the policy (mqtt.Gate and mqtt.Handler) of the broker in engine/mqtt. One listener serves SmartREST static templates (s/us),
-// JSON via MQTT (measurement/measurements/create, ...), the bootstrap of devices (s/ucr), tokens (s/uat), operations (s/ds,
-// devicecontrol/notifications) and free topics, which are routed between the clients of one tenant.
+// template collections (s/ut, s/uc, s/dc: custom.go), SmartREST 1 (s/ul, s/dl, s/ol), JSON via MQTT (measurement/measurements/create, ...),
+// the bootstrap of devices (s/ucr), tokens (s/uat), operations (s/ds, devicecontrol/notifications) and free topics, which are routed between
+// the clients of one tenant.
 //
 // A publish is acknowledged when everything in it is stored. A line that is the device's mistake is answered on s/e (JSON: on error) and the
 // publish is acknowledged; if the platform could not store it, it is not, so that the device sends again.
