@@ -327,6 +327,7 @@ func never(id string) string { return id + "999999" }
 func anonymized(r rule, a rig.Answer, x map[string]string) string {
 	h := a.Header.Clone()
 	h.Del("Date")
+	h.Del("X-Request-Id")
 	h.Del("Content-Length")
 	h.Del("Location")
 	text := a.Header.Get("Location") + "\n" + string(a.Body)

@@ -132,7 +132,7 @@ func TestMicroserviceByURL(t *testing.T) {
 	register(admin, "PRIVATE")
 	register(management, "MARKET")
 	a, err := admin.Do("POST", "/service/echo/a%2Fb", "body", "Keep-Alive", "hop", "X-Forwarded-Proto", "https")
-	if err != nil || a.Status != http.StatusAccepted || a.Header.Get("X-Seen") != "main/admin /base/a%2Fb http " {
+	if err != nil || a.Status != http.StatusAccepted || a.Header.Get("X-Seen") != "main/admin /base/a%2Fb https " {
 		t.Fatalf("%v %d %v", err, a.Status, a.Header)
 	}
 	if got := a.Header.Values("Set-Cookie"); len(got) != 1 || !strings.HasPrefix(got[0], "own=") {
@@ -151,7 +151,7 @@ func TestMicroserviceByURL(t *testing.T) {
 func TestErasedOwnerLeavesNoApplications(t *testing.T) {
 	s := rig.Start(t, rig.Options{})
 	management := rig.User{URL: s.URL, Name: "management/admin", Password: rig.AdminPassword}
-	management.Want(t, 201, "POST", "/tenant/tenants", map[string]any{"id": "upper", "company": "Upper", "adminName": "boss", "adminPass": "Secret-12345", "adminEmail": "boss@example.com", "allowCreateTenants": true}, nil)
+	management.Want(t, 201, "POST", "/tenant/tenants", map[string]any{"id": "upper", "company": "Upper", "domain": "upper.example.com", "adminName": "boss", "adminPass": "Secret-12345", "adminEmail": "boss@example.com", "allowCreateTenants": true}, nil)
 	upper := rig.User{URL: s.URL, Name: "upper/boss", Password: "Secret-12345"}
 	var app madeApp
 	upper.Want(t, 201, "POST", "/application/applications", map[string]any{"name": "tool", "key": "tool", "type": "MICROSERVICE", "requiredRoles": []string{"ROLE_EVENT_READ"}}, &app)

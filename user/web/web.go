@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -111,6 +112,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
 	switch {
+	case slices.Contains(strings.Split(r.URL.Path, "/"), ".."): // only who hides it gets it here, and it would lead to another application
+		http.NotFound(w, r)
+		return
 	case name == "" || name == "apps":
 		target := "/apps/" + Home + "/"
 		if r.URL.RawQuery != "" { // links in mails carry a token
