@@ -132,7 +132,7 @@ func TestMicroserviceByURL(t *testing.T) {
 	register(admin, "PRIVATE")
 	register(management, "MARKET")
 	a, err := admin.Do("POST", "/service/echo/a%2Fb", "body", "Keep-Alive", "hop", "X-Forwarded-Proto", "https")
-	if err != nil || a.Status != http.StatusAccepted || a.Header.Get("X-Seen") != "main/admin /base/a%2Fb https " {
+	if err != nil || a.Status != http.StatusAccepted || a.Header.Get("X-Seen") != "main/admin /base/a%2Fb https" {
 		t.Fatalf("%v %d %v", err, a.Status, a.Header)
 	}
 	if got := a.Header.Values("Set-Cookie"); len(got) != 1 || !strings.HasPrefix(got[0], "own=") {

@@ -201,7 +201,7 @@ func (m *Meter) Daily(ctx context.Context, p iot.Principal, s Span) ([]Daily, er
 func (m *Meter) Summary(ctx context.Context, p iot.Principal, t iot.TenantID, s Span) (Summary, error) {
 	const op = fault.Op("usage.Summary")
 	err := m.d.Policy.Check(ctx, p, access.Statistics, access.Read, access.Object{})
-	if err != nil && (t != p.Tenant || m.d.Policy.Check(ctx, p, access.Inventory, access.Read, access.Object{}) != nil) {
+	if err != nil && (t != p.Tenant || !m.readsInventory(ctx, p)) {
 		return Summary{}, err
 	}
 	if t != p.Tenant {
@@ -214,6 +214,12 @@ func (m *Meter) Summary(ctx context.Context, p iot.Principal, t iot.TenantID, s 
 	}
 	sum, err := m.summary(ctx, t, s)
 	return sum, sqlkit.Fault(op, err)
+}
+
+// readsInventory reports whether p may read objects in general, by either permission.
+func (m *Meter) readsInventory(ctx context.Context, p iot.Principal) bool {
+	return m.d.Policy.Check(ctx, p, access.Inventory, access.Read, access.Object{}) == nil ||
+		m.d.Policy.Check(ctx, p, access.ManagedObject, access.Read, access.Object{}) == nil
 }
 
 func (m *Meter) summary(ctx context.Context, t iot.TenantID, s Span) (Summary, error) {
