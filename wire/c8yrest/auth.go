@@ -28,7 +28,7 @@ func (s *Server) Authenticate(r *http.Request) (iot.Principal, error) {
 // authenticate finds out who makes the request, and gives a browser a new token when its old one has become stale.
 func (c *call) authenticate() (iot.Principal, error) {
 	if key := apiKey(c.r); key != "" && c.s.API != nil {
-		return c.withKey(key)
+		return c.s.API.Authenticate(c.ctx, key, remote(c.r))
 	}
 	p, cookie, err := c.s.identify(c.r, c.route)
 	now := c.s.Clock.Now()

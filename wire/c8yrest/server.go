@@ -189,6 +189,9 @@ func (c *call) run() (err error) {
 				return err
 			}
 		}
+		if err = c.keyMay(); err != nil {
+			return err
+		}
 		if c.s.Limit != nil {
 			if err = c.s.Limit(c.ctx, c.p); err != nil {
 				return err
