@@ -172,17 +172,3 @@ func TestHistoryShowsNoMore(t *testing.T) {
 		t.Errorf("joined the change set of somebody else: %d", a.status)
 	}
 }
-
-// lineWithKey logs out by a line of SmartREST, which needs no permission: in person, and with a key.
-func (s *stage) lineWithKey(t *testing.T) {
-	t.Helper()
-	x := http.Header{"X-Id": {"acme_keys"}}
-	s.send(t, "admin", "POST", "/s", x, "10,301,POST,/user/logout,application/json,application/json,,,\n")
-	if a := s.send(t, "admin", "POST", "/s", x, "301"); a.status != 200 || strings.Contains(a.body, "50,") {
-		t.Errorf("in person: %d %s", a.status, a.body)
-	}
-	x["X-Api-Key"] = s.key(t, "admin", `{"name":"l","scopes":[{"resource":"INVENTORY","verb":"ADMIN"},{"resource":"INVENTORY","verb":"READ"},{"resource":"IDENTITY","verb":"READ"}]}`)["X-API-Key"]
-	if a := s.send(t, "anonymous", "POST", "/s", x, "301"); !strings.Contains(a.body, "50,1,403") {
-		t.Errorf("a key reached an account by a line: %d %s", a.status, a.body)
-	}
-}
