@@ -146,6 +146,18 @@ func (d Doc) AppendMembers(b []byte) []byte {
 
 const hex = "0123456789abcdef"
 
+// AppendTexts appends a JSON array of strings.
+func AppendTexts(b []byte, list []string) []byte {
+	b = append(b, '[')
+	for i, s := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = AppendText(b, s)
+	}
+	return append(b, ']')
+}
+
 // AppendText appends s as a JSON string (RFC 8259). Bytes that are not UTF-8 become U+FFFD.
 func AppendText(b []byte, s string) []byte {
 	b = append(b, '"')

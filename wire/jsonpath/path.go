@@ -36,7 +36,13 @@ const (
 )
 
 // Path is a parsed path. The zero value is the document itself.
-type Path struct{ steps []step }
+type Path struct {
+	steps []step
+	text  string
+}
+
+// String returns the path as it was written.
+func (p Path) String() string { return p.text }
 
 // Root reports whether the path is that of the document itself.
 func (p Path) Root() bool { return len(p.steps) == 0 }
@@ -75,7 +81,7 @@ func Parse(text string) (Path, error) {
 	if rooted {
 		rest = rest[1:]
 	}
-	var p Path
+	p := Path{text: text}
 	for first := true; rest != ""; first = false {
 		if len(p.steps) == MaxSteps {
 			return Path{}, invalid(text, fmt.Sprintf("it has more than %d steps", MaxSteps))
@@ -98,6 +104,35 @@ func Parse(text string) (Path, error) {
 		p.steps = append(p.steps, s)
 	}
 	return p, nil
+}
+
+// ParseList reads paths. The first that is not supported is the error.
+func ParseList(texts []string) (paths []Path, err error) {
+	for _, text := range texts {
+		p, err := Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, p)
+	}
+	return paths, nil
+}
+
+// Texts returns paths as they were written.
+func Texts(paths []Path) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		out[i] = p.text
+	}
+	return out
+}
+
+// Trim returns the texts without the empty ones at the end that trailing commas leave.
+func Trim(texts []string) []string {
+	for len(texts) > 0 && texts[len(texts)-1] == "" {
+		texts = texts[:len(texts)-1]
+	}
+	return texts
 }
 
 func invalid(text, why string) error {

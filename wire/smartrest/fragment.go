@@ -12,7 +12,7 @@ func update(a args, fragment string, value []byte) (Message, *LineError) {
 
 // updateList replaces a fragment that is a list of texts.
 func updateList(a args, fragment string) (Message, *LineError) {
-	return update(a, fragment, textArray(a.list()))
+	return update(a, fragment, iot.AppendTexts(nil, a.list()))
 }
 
 // updateOrRemove is updateList, but an empty list removes the fragment.
@@ -20,7 +20,7 @@ func updateOrRemove(a args, fragment string, list []string) (Message, *LineError
 	if len(list) == 0 {
 		return update(a, fragment, null())
 	}
-	return update(a, fragment, textArray(list))
+	return update(a, fragment, iot.AppendTexts(nil, list))
 }
 
 func setHardware(a args) (Message, *LineError) {

@@ -42,17 +42,6 @@ func nulls(names []string) iot.Doc {
 	return d
 }
 
-func textArray(list []string) json.RawMessage {
-	b := []byte{'['}
-	for i, s := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = iot.AppendText(b, s)
-	}
-	return append(b, ']')
-}
-
 // object reads raw as an object; it is empty if raw is something else.
 func object(raw json.RawMessage) iot.Doc {
 	d, err := iot.ParseDoc(raw, iot.MaxDepth)

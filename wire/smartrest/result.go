@@ -97,7 +97,7 @@ func nothing(finished) (opPatch, devicePatch iot.Doc) { return nil, nil }
 // relays takes the states that the device reports; if it reports none, those of the operation hold.
 func relays(r finished) (opPatch, devicePatch iot.Doc) {
 	if len(r.params) > 0 && r.first() != "" {
-		return nil, iot.Doc{}.Set(r.fragment, textArray(r.params))
+		return nil, iot.Doc{}.Set(r.fragment, iot.AppendTexts(nil, r.params))
 	}
 	if _, ok := array(r.raw); !ok {
 		return nil, nil
@@ -132,7 +132,7 @@ func (r finished) free() (opPatch, devicePatch iot.Doc) {
 	}
 	value := text(r.first())
 	if len(r.params) > 1 {
-		value = textArray(r.params)
+		value = iot.AppendTexts(nil, r.params)
 	}
 	if len(r.raw) > 0 && r.raw[0] == '{' {
 		return iot.Doc{}.Set(r.fragment, object(r.raw).Set("result", value).AppendTo(nil)), nil

@@ -73,10 +73,6 @@ type Response struct {
 	base      jsonpath.Path
 	condition jsonpath.Path
 	patterns  []jsonpath.Path
-	text      struct { // as they were written
-		base, condition string
-		patterns        []string
-	}
 }
 
 // Collection is a set of templates. The zero value is an empty one.
@@ -202,15 +198,8 @@ func (r *Response) doc() iot.Doc {
 	if name == "" {
 		name = r.ID
 	}
-	d := iot.Doc{}.SetText("msgId", r.ID).SetText("name", name).SetText("base", r.text.base).SetText("condition", r.text.condition)
-	b := []byte{'['}
-	for i, p := range r.text.patterns {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = iot.AppendText(b, p)
-	}
-	return d.Set("pattern", append(b, ']'))
+	d := iot.Doc{}.SetText("msgId", r.ID).SetText("name", name).SetText("base", r.base.String()).SetText("condition", r.condition.String())
+	return d.Set("pattern", iot.AppendTexts(nil, jsonpath.Texts(r.patterns)))
 }
 
 func boolean(b bool) []byte {

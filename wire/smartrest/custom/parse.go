@@ -180,28 +180,17 @@ func newValue(path, kind string) (v Value, why string) {
 
 func newResponse(id, base, condition string, patterns []string) (r Response, err error) {
 	r.ID = id
-	r.text.base, r.text.condition = base, condition
 	if r.base, err = jsonpath.Parse(base); err != nil {
 		return r, err
 	}
 	if r.condition, err = jsonpath.Parse(condition); err != nil {
 		return r, err
 	}
-	for len(patterns) > 0 && patterns[len(patterns)-1] == "" { // trailing commas
-		patterns = patterns[:len(patterns)-1]
-	}
-	if len(patterns) > MaxFields {
+	if patterns = jsonpath.Trim(patterns); len(patterns) > MaxFields {
 		return r, fault.Errorf("custom.Parse", fault.Invalid, "it has more than %d patterns", MaxFields)
 	}
-	for _, text := range patterns {
-		p, err := jsonpath.Parse(text)
-		if err != nil {
-			return r, err
-		}
-		r.patterns = append(r.patterns, p)
-		r.text.patterns = append(r.text.patterns, text)
-	}
-	return r, nil
+	r.patterns, err = jsonpath.ParseList(patterns)
+	return r, err
 }
 
 // Read reads the stored form of a collection. What in it is not right is left out and told in problems, so that one bad template, which a

@@ -49,10 +49,6 @@ type Response struct {
 	base      jsonpath.Path
 	condition jsonpath.Path
 	patterns  []jsonpath.Path
-	text      struct { // as they were written
-		base, condition string
-		patterns        []string
-	}
 }
 
 // Collection is a set of templates. It is not changed after it was made.
@@ -189,28 +185,17 @@ func newResponse(id, base, condition string, patterns []string) (r Response, err
 		return r, fault.Errorf("one.Parse", fault.Invalid, "the id of a response template must be a number of at least three digits")
 	}
 	r.ID = id
-	r.text.base, r.text.condition = base, condition
 	if r.base, err = jsonpath.Parse(base); err != nil {
 		return r, err
 	}
 	if r.condition, err = jsonpath.Parse(condition); err != nil {
 		return r, err
 	}
-	for len(patterns) > 0 && patterns[len(patterns)-1] == "" {
-		patterns = patterns[:len(patterns)-1]
-	}
-	if len(patterns) == 0 || len(patterns) > MaxFields {
+	if patterns = jsonpath.Trim(patterns); len(patterns) == 0 || len(patterns) > MaxFields {
 		return r, fault.Errorf("one.Parse", fault.Invalid, "a response template needs between 1 and %d patterns", MaxFields)
 	}
-	for _, text := range patterns {
-		p, err := jsonpath.Parse(text)
-		if err != nil {
-			return r, err
-		}
-		r.patterns = append(r.patterns, p)
-		r.text.patterns = append(r.text.patterns, text)
-	}
-	return r, nil
+	r.patterns, err = jsonpath.ParseList(patterns)
+	return r, err
 }
 
 // Render returns the lines that the response templates make of a document. number is that of the row that asked; 1 for what nobody asked for.
@@ -267,28 +252,17 @@ func (c *Collection) Doc() iot.Doc {
 			requests = append(requests, ',')
 		}
 		d := iot.Doc{}.SetText("msgId", r.ID).SetText("method", r.Method).SetText("resourceUri", r.URI).SetText("contentType", r.ContentType).SetText("accept", r.Accept).
-			SetText("placeholder", r.Placeholder).Set("values", list(r.Params)).SetText("templateString", r.Body)
+			SetText("placeholder", r.Placeholder).Set("values", iot.AppendTexts(nil, r.Params)).SetText("templateString", r.Body)
 		requests = d.AppendTo(requests)
 	}
 	for i, r := range c.Responses {
 		if i > 0 {
 			responses = append(responses, ',')
 		}
-		d := iot.Doc{}.SetText("msgId", r.ID).SetText("base", r.text.base).SetText("condition", r.text.condition).Set("pattern", list(r.text.patterns))
+		d := iot.Doc{}.SetText("msgId", r.ID).SetText("base", r.base.String()).SetText("condition", r.condition.String()).Set("pattern", iot.AppendTexts(nil, jsonpath.Texts(r.patterns)))
 		responses = d.AppendTo(responses)
 	}
 	return iot.Doc{}.Set("requestTemplates", append(requests, ']')).Set("responseTemplates", append(responses, ']'))
-}
-
-func list(texts []string) []byte {
-	b := []byte{'['}
-	for i, s := range texts {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = iot.AppendText(b, s)
-	}
-	return append(b, ']')
 }
 
 // Read reads the stored form. Templates that are not right are left out.
