@@ -94,6 +94,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 	}
 }
 
+// routeRules are the rules of all routes. Those of accounts come last: they change passwords and end sessions of the people who ask.
 func routeRules() []rule {
 	var out []rule
 	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), usageRules(), featureRules(), changeRules(), apiRules(), accountRules()} {

@@ -125,19 +125,26 @@ const telegrafConf = `
   data_format = "influx"
 `
 
+// startEnds starts Mosquitto and InfluxDB, with nothing between them yet.
+func startEnds(dir string) (s *system, influx string, err error) {
+	if s, err = startMosquitto(dir); err != nil {
+		return nil, "", err
+	}
+	if influx, err = s.addInflux(dir); err != nil {
+		s.stop()
+		return nil, "", err
+	}
+	return s, influx, nil
+}
+
 // startDIY starts Mosquitto, InfluxDB and Telegraf between them, which has subscribed when it returns.
 func startDIY(_ *options, dir string) (*system, error) {
 	bin, err := installed("telegraf")
 	if err != nil {
 		return nil, err
 	}
-	s, err := startMosquitto(dir)
+	s, influx, err := startEnds(dir)
 	if err != nil {
-		return nil, err
-	}
-	influx, err := s.addInflux(dir)
-	if err != nil {
-		s.stop()
 		return nil, err
 	}
 	conf := filepath.Join(dir, "telegraf.conf")
@@ -146,11 +153,12 @@ func startDIY(_ *options, dir string) (*system, error) {
 		return nil, err
 	}
 	s.queries(influx, "line")
-	if err := s.add(exec.Command(bin, "--config", conf), func() bool { return sees(s.mqtt, influx, "ready") }); err != nil {
+	if err := s.add(exec.Command(bin, "--config", conf), func() bool { return sees(s.mqtt, influx, "ready", time.Second/2) }); err != nil {
 		return nil, err
 	}
-	for !sees(s.mqtt, influx, "last") { // whatever asked whether it is ready has gone through when this has
-		time.Sleep(10 * time.Millisecond) // a poll
+	if !sees(s.mqtt, influx, "last", 30*time.Second) { // whatever asked whether it is ready has gone through when this has
+		s.stop()
+		return nil, errors.New("Telegraf passes nothing on")
 	}
 	base, err := pointsWritten(influx)
 	if err != nil {
@@ -164,8 +172,8 @@ func startDIY(_ *options, dir string) (*system, error) {
 	return s, nil
 }
 
-// sees publishes a message and reports whether one like it has come through to InfluxDB.
-func sees(mqtt, influx, name string) bool {
+// sees publishes a message and reports whether one like it has come through to InfluxDB within a time.
+func sees(mqtt, influx, name string, within time.Duration) bool {
 	c, err := loadgen.Dial(mqtt, loadgen.Login{ClientID: "bench-" + name})
 	if err != nil {
 		return false
@@ -174,7 +182,7 @@ func sees(mqtt, influx, name string) bool {
 	if c.Publish("bench/"+name, name+" v=1") != nil {
 		return false
 	}
-	for range 100 {
+	for began := time.Now(); time.Since(began) < within; {
 		if n, err := countOf(influx, name); err == nil && n > 0 {
 			return true
 		}
@@ -205,13 +213,8 @@ func pointsWritten(influx string) (int, error) {
 
 // startLean is startDIY with our forwarder in the place of Telegraf.
 func startLean(o *options, dir string) (*system, error) {
-	s, err := startMosquitto(dir)
+	s, influx, err := startEnds(dir)
 	if err != nil {
-		return nil, err
-	}
-	influx, err := s.addInflux(dir)
-	if err != nil {
-		s.stop()
 		return nil, err
 	}
 	counter := freePort()

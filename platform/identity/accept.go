@@ -2,10 +2,11 @@ package identity
 
 import (
 	"context"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"log/slog"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
@@ -193,23 +194,32 @@ func asked(r Registration, pol policy, token string) (next Registration, v verdi
 func (s *Registrations) issue(ctx context.Context, op fault.Op, r Registration) (Credentials, error) {
 	p := iot.System(r.Tenant)
 	user, password, err := s.d.Users.DeviceAccount(ctx, p, r.ID)
-	ctx = context.WithoutCancel(ctx)
+	spent(ctx, s.d.Store, s.d.Log, s.revision(p), r, err)
 	if err != nil {
-		_, again := s.d.Store.Update(ctx, r.ID, s.revision(p), func(r Registration) Registration {
+		return Credentials{}, fault.E(op, err)
+	}
+	return Credentials{ID: r.ID, Tenant: r.Tenant, User: user, Password: password}, nil
+}
+
+// spent ends a registration that was used up: it goes, unless it still has to say below which group
+// the device hangs, and it comes back if what it was used for failed.
+func spent(ctx context.Context, store Store, log *slog.Logger, rev sqlkit.Revision, r Registration, failed error) {
+	ctx = context.WithoutCancel(ctx)
+	if failed != nil {
+		_, err := store.Update(ctx, r.ID, rev, func(r Registration) Registration {
 			if r.Status == Used {
 				r.Status = Accepted
 			}
 			return r
 		})
-		if again != nil {
-			s.d.Log.Error("restore a registration", "tenant", r.Tenant, "device", r.ID, "err", again)
+		if err != nil {
+			log.Error("restore a registration", "tenant", r.Tenant, "device", r.ID, "err", err)
 		}
-		return Credentials{}, fault.E(op, err)
+		return
 	}
 	if r.Group == 0 {
-		if err := s.d.Store.Delete(ctx, r.Tenant, r.ID, s.revision(p)); err != nil {
-			s.d.Log.Warn("remove a registration that is used", "tenant", r.Tenant, "device", r.ID, "err", err)
+		if err := store.Delete(ctx, r.Tenant, r.ID, rev); err != nil {
+			log.Warn("remove a registration that is used", "tenant", r.Tenant, "device", r.ID, "err", err)
 		}
 	}
-	return Credentials{ID: r.ID, Tenant: r.Tenant, User: user, Password: password}, nil
 }

@@ -201,22 +201,9 @@ func (s *Anchors) useUp(ctx context.Context, op fault.Op, p iot.Principal, r Reg
 	}
 	_, err = s.d.Users.Certified(ctx, r.Tenant, r.ID, true, p.RemoteAddr)
 	ctx = context.WithoutCancel(ctx)
+	spent(ctx, s.d.Registrations, s.d.Log, s.revision(p), r, err)
 	if err != nil {
-		_, again := s.d.Registrations.Update(ctx, r.ID, s.revision(p), func(r Registration) Registration {
-			if r.Status == Used {
-				r.Status = Accepted
-			}
-			return r
-		})
-		if again != nil {
-			s.d.Log.Error("restore a registration", "tenant", r.Tenant, "device", r.ID, "err", again)
-		}
 		return nil, fault.E(op, err)
-	}
-	if r.Group == 0 {
-		if err := s.d.Registrations.Delete(ctx, r.Tenant, r.ID, s.revision(p)); err != nil {
-			s.d.Log.Warn("remove a registration that is used", "tenant", r.Tenant, "device", r.ID, "err", err)
-		}
 	}
 	s.issued(ctx, p, r.ID, der)
 	return der, nil

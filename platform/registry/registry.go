@@ -117,7 +117,7 @@ func (r *Registry) Revision() uint64 { return r.revised.Load() }
 
 func (r *Registry) forget(t iot.TenantID, id iot.ID, names bool) {
 	r.owners.Invalidate(ownerKey{t, id})
-	defer r.revised.Add(1)
+	r.revised.Add(1)
 	if names {
 		r.forgetNames()
 	}

@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -38,7 +39,7 @@ func (c *call) countUse() {
 		return
 	}
 	key := c.r.Header.Get("X-Cumulocity-Application-Key")
-	app := key != "" && slices.ContainsFunc(c.applications(), func(a applogic.App) bool { return a.Key == key })
+	app := key != "" && slices.ContainsFunc(c.applications(c.p.Tenant), func(a applogic.App) bool { return a.Key == key })
 	device := !app && !below(path, "/tenant") && !below(path, "/application") && !below(path, "/user")
 	c.s.Usage.Request(c.p.Tenant, device, 1)
 }
@@ -79,27 +80,28 @@ func writeCounts(o *object, n usage.Counts, g usage.Gauges) {
 	o.close()
 }
 
-// applications are those that the tenant of the caller has; none if they cannot be read.
-func (c *call) applications() []applogic.App {
+// applications are those that a tenant has; none if the caller cannot read them.
+func (c *call) applications(t iot.TenantID) []applogic.App {
 	if c.s.Applications == nil {
 		return nil
 	}
-	apps, err := c.s.Applications.List(c.ctx, c.p)
+	apps, err := c.s.Applications.OfTenant(c.ctx, c.p, t)
 	if err != nil {
-		c.s.Log.Warn("applications of a tenant", "tenant", c.p.Tenant, "err", err)
+		c.s.Log.Warn("applications of a tenant", "tenant", t, "err", err)
 	}
 	return apps
 }
 
-func (c *call) subscribed(o *object) {
+func (c *call) subscribed(o *object, t iot.TenantID) {
 	o.list("subscribedApplications")
-	for _, a := range c.applications() {
+	for _, a := range c.applications(t) {
 		o.item(iot.AppendText(nil, a.Name))
 	}
 	o.endList()
 }
 
-func dailyStatistics(c *call) error {
+// spanned answers with a page of what there is between two days.
+func spanned[T any](c *call, media, name string, list func(context.Context, iot.Principal, usage.Span) ([]T, error), write func(*object, T)) error {
 	p, err := c.page()
 	if err != nil {
 		return err
@@ -108,21 +110,27 @@ func dailyStatistics(c *call) error {
 	if err != nil {
 		return err
 	}
-	days, err := c.s.Usage.Daily(c.ctx, c.p, span)
+	all, err := list(c.ctx, c.p, span)
 	if err != nil {
 		return err
 	}
-	p.total = len(days)
-	return c.collection("tenantusagestatisticscollection", "usageStatistics", p, func(o *object) error {
-		for _, d := range cut(p, days) {
-			o.open()
-			o.time("day", d.Day.Start())
-			o.text("self", c.base()+"/tenant/statistics")
-			writeCounts(o, d.Counts, d.Gauges)
-			c.subscribed(o)
-			o.close()
+	p.total = len(all)
+	return c.collection(media, name, p, func(o *object) error {
+		for _, x := range cut(p, all) {
+			write(o, x)
 		}
 		return nil
+	})
+}
+
+func dailyStatistics(c *call) error {
+	return spanned(c, "tenantusagestatisticscollection", "usageStatistics", c.s.Usage.Daily, func(o *object, d usage.Daily) {
+		o.open()
+		o.time("day", d.Day.Start())
+		o.text("self", c.base()+"/tenant/statistics")
+		writeCounts(o, d.Counts, d.Gauges)
+		c.subscribed(o, c.p.Tenant)
+		o.close()
 	})
 }
 
@@ -145,7 +153,7 @@ func summaryStatistics(c *call) error {
 	o.text("self", c.base()+"/tenant/statistics/summary")
 	writeCounts(&o, s.Counts, s.Gauges)
 	writePeaks(&o, s.Peak)
-	c.subscribed(&o)
+	c.subscribed(&o, t)
 	o.close()
 	return c.json(http.StatusOK, "tenantusagestatisticssummary", o.b)
 }
@@ -184,7 +192,7 @@ func allSummaries(c *call) error {
 		}
 		writeCounts(&o, s.Counts, s.Gauges)
 		writePeaks(&o, s.Peak)
-		c.subscribed(&o)
+		c.subscribed(&o, t.ID)
 		o.close()
 	}
 	o.b = append(o.b, ']')
@@ -286,25 +294,7 @@ func writeStatisticsFile(o *object, f usage.File) {
 }
 
 func listStatisticsFiles(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	span, err := c.usageSpan()
-	if err != nil {
-		return err
-	}
-	files, err := c.s.Usage.Files(c.ctx, c.p, span)
-	if err != nil {
-		return err
-	}
-	p.total = len(files)
-	return c.collection("tenantStatisticsfilecollection", "statisticsFiles", p, func(o *object) error {
-		for _, f := range cut(p, files) {
-			writeStatisticsFile(o, f)
-		}
-		return nil
-	})
+	return spanned(c, "tenantStatisticsfilecollection", "statisticsFiles", c.s.Usage.Files, writeStatisticsFile)
 }
 
 func createStatisticsFile(c *call) error {
