@@ -45,6 +45,8 @@ func TestKeyCannotBeWidened(t *testing.T) {
 	s.wants(t, read, 403, "PUT", "/user/currentUser/password", `{"currentUserPassword":"`+adminPassword+`","newPassword":"Other-12345"}`)
 	s.wants(t, read, 403, "POST", "/isobar/apiKeys", `{"name":"more","scopes":[{"resource":"INVENTORY","verb":"ADMIN"}]}`)
 
+	s.lineWithKey(t) // nor does a line of SmartREST reach more
+
 	// Nobody makes a key for what one does not hold, whoever owns the objects.
 	for as, body := range map[string]string{
 		"reader:Secret-123":  `{"name":"x","scopes":[{"resource":"ALARM","verb":"ADMIN"}]}`,
@@ -170,5 +172,21 @@ func TestHistoryShowsNoMore(t *testing.T) {
 	}
 	if a := s.send(t, s.as[owner], "PUT", fill(mo+"/{dev}", s.ids), named, `{"a":2}`); a.status != 409 {
 		t.Errorf("joined the change set of somebody else: %d", a.status)
+	}
+}
+
+// lineWithKey logs out by a line of SmartREST, which needs no permission: in person, and with a key.
+func (s *stage) lineWithKey(t *testing.T) {
+	t.Helper()
+	x := http.Header{"X-Id": {"acme_keys"}}
+	if a := s.send(t, "admin", "POST", "/s", x, "10,301,POST,/user/logout,application/json,,%%,STRING,%%\n"); !strings.HasPrefix(a.body, "20,") {
+		t.Fatalf("no template: %s", a.body)
+	}
+	if a := s.send(t, "admin", "POST", "/s", x, "301,x"); strings.Contains(a.body, ",403") || strings.HasPrefix(a.body, "40,") {
+		t.Errorf("in person: %d %s", a.status, a.body)
+	}
+	x["X-API-Key"] = s.key(t, "admin", `{"name":"l","scopes":[{"resource":"INVENTORY","verb":"READ"},{"resource":"IDENTITY","verb":"READ"}]}`)["X-API-Key"]
+	if a := s.send(t, "anonymous", "POST", "/s", x, "301,x"); !strings.Contains(a.body, "50,1,403") {
+		t.Errorf("a key reached an account by a line: %d %s", a.status, a.body)
 	}
 }
