@@ -15,7 +15,8 @@ type Delivery struct {
 // Remembered is how many commits of a client Deliveries looks back at least. Each holds one delivery or more.
 const Remembered = 64
 
-const deliveryBytes = 20
+// DeliveryBytes is what AppendDelivery appends.
+const DeliveryBytes = 20
 
 // AppendDelivery appends what a driver keeps of a delivery, without the client.
 func AppendDelivery(b []byte, d *Delivery) []byte {
@@ -27,7 +28,7 @@ func AppendDelivery(b []byte, d *Delivery) []byte {
 
 // ParseDeliveries appends the deliveries of a client that AppendDelivery wrote one after the other. ok is false if b is none such.
 func ParseDeliveries(out []Delivery, client uint64, b []byte) (all []Delivery, ok bool) {
-	for ; len(b) >= deliveryBytes; b = b[deliveryBytes:] {
+	for ; len(b) >= DeliveryBytes; b = b[DeliveryBytes:] {
 		out = append(out, Delivery{Client: client, Conn: int64(binary.LittleEndian.Uint64(b)), Packet: binary.LittleEndian.Uint16(b[8:]),
 			Part: binary.LittleEndian.Uint16(b[10:]), Hash: binary.LittleEndian.Uint64(b[12:])})
 	}

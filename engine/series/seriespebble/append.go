@@ -82,7 +82,8 @@ func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 			return errors.Join(err, p.close())
 		}
 	}
-	if err := errors.Join(s.remember(b, entries), p.close()); err != nil {
+	from, err := s.remember(b, entries)
+	if err := errors.Join(err, p.close()); err != nil {
 		s.forget()
 		return err
 	}
@@ -90,6 +91,7 @@ func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 		s.forget()
 		return err
 	}
+	s.journaled(from)
 	return nil
 }
 
@@ -97,7 +99,6 @@ func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 func (s *Store) forget() {
 	s.dict.reset()
 	s.seen.reset()
-	s.rings = rings{}
 }
 
 // sort puts the indices of entries in the order of their keys, equal ones in the order of the batch: neighbours can then be told

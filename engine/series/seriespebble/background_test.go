@@ -82,7 +82,7 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := seriespebble.Open(dir, seriespebble.Options{}); err == nil {
 		t.Error("one folder was opened twice")
 	}
-	must(t, s.DB().Set([]byte("mformat"), []byte("3"), nil))
+	must(t, s.DB().Set([]byte("mformat"), []byte("4"), nil))
 	must(t, s.Close())
 	if _, err := seriespebble.Open(dir, seriespebble.Options{}); !fault.Is(err, fault.Unsupported) {
 		t.Errorf("a newer format: %v", err)

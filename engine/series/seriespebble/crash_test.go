@@ -15,10 +15,13 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 )
 
+const writers = 4
+
 // acked is what the writers were told to be durable.
 type acked struct {
 	mu    sync.Mutex // guards ids and ended
 	ids   map[iot.MeasurementID]string
+	last  [writers]uint64 // Hash of the latest delivery of each writer, which counts them
 	ended bool
 	more  *sync.Cond // on mu: ids or ended changed
 }
@@ -35,6 +38,7 @@ func (a *acked) add(entries []series.Entry) bool {
 	defer a.mu.Unlock()
 	for _, e := range entries {
 		a.ids[e.M.ID()] = e.M.Samples[0].Value.String()
+		a.last[e.From.Client] = e.From.Hash
 	}
 	a.more.Broadcast()
 	return !a.ended
@@ -57,10 +61,10 @@ func (a *acked) end() {
 	a.more.Broadcast()
 }
 
-func (a *acked) snapshot() map[iot.MeasurementID]string {
+func (a *acked) snapshot() (ids map[iot.MeasurementID]string, last [writers]uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return maps.Clone(a.ids)
+	return maps.Clone(a.ids), a.last
 }
 
 // TestPowerCut cuts the power at many moments while four writers append and rows are sealed, keeping a random part of what was not
@@ -81,7 +85,7 @@ func powerCut(t *testing.T, seed uint64) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer sure.end()
-	for w := range 4 {
+	for w := range writers {
 		wg.Go(func() { writeUntilTheEnd(t, s, sure, uint64(w)) })
 	}
 	wg.Go(func() {
@@ -89,27 +93,33 @@ func powerCut(t *testing.T, seed uint64) {
 			if _, err := s.Seal(context.Background(), "", always()); err != nil {
 				t.Error(err)
 			}
+			if err := s.Fold(); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	rnd := rand.New(rand.NewPCG(seed, 9))
 	for cut := range 5 {
 		sure.wait(1500)
-		want := sure.snapshot()
+		want, last := sure.snapshot()
 		clone := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 25 * cut, RNG: rnd})
-		survived(t, clone, want)
+		survived(t, clone, want, last)
 	}
 }
 
 func writeUntilTheEnd(t *testing.T, s *seriespebble.Store, sure *acked, w uint64) {
 	rnd := rand.New(rand.NewPCG(w, 7))
+	from := series.Delivery{Client: w}
 	for at := int64(1_770_000_000_000); ; {
 		var batch []series.Entry
 		for range 1 + rnd.IntN(40) {
+			from.Hash++
+			from := from
 			at += rnd.Int64N(3) * 1000
 			late := rnd.Int64N(20) / 19 * 500_000
 			m := &iot.Measurement{Source: iot.ID(1 + rnd.IntN(3)), Time: iot.FromMillis(at - late), Type: "t",
 				Samples: []iot.Sample{{Fragment: "f", Series: fmt.Sprint("s", rnd.IntN(2)), Unit: "u", Value: iot.Number{Mant: rnd.Int64N(1000), Scale: 1}}}}
-			batch = append(batch, series.Entry{Tenant: "main", M: m})
+			batch = append(batch, series.Entry{Tenant: "main", M: m, From: &from})
 		}
 		if err := s.Append(context.Background(), batch); err != nil {
 			t.Error(err)
@@ -122,13 +132,33 @@ func writeUntilTheEnd(t *testing.T, s *seriespebble.Store, sure *acked, w uint64
 	}
 }
 
-func survived(t *testing.T, disk vfs.FS, want map[iot.MeasurementID]string) {
+// remembered checks that all deliveries of a writer are known, without a gap, from a number of commits ago to the last that was acknowledged.
+func remembered(t *testing.T, s *seriespebble.Store, client, last uint64) {
+	t.Helper()
+	got, err := s.Deliveries(context.Background(), "main", client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < len(got); i++ {
+		if got[i].Hash != got[i-1].Hash+1 {
+			t.Fatalf("writer %d: delivery %d is remembered after %d", client, got[i].Hash, got[i-1].Hash)
+		}
+	}
+	if n := len(got); last > 0 && (n == 0 || got[n-1].Hash < last || n < int(min(last, series.Remembered))) {
+		t.Fatalf("writer %d: %d deliveries are remembered, the last acknowledged was %d", client, n, last)
+	}
+}
+
+func survived(t *testing.T, disk vfs.FS, want map[iot.MeasurementID]string, last [writers]uint64) {
 	t.Helper()
 	s, err := seriespebble.Open("data", seriespebble.Options{FS: disk, SealEvery: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	for w, n := range last {
+		remembered(t, s, uint64(w), n)
+	}
 	for range 2 {
 		got := map[iot.MeasurementID]string{}
 		err := s.Scan(context.Background(), "main", series.Query{}, func(m *iot.Measurement) bool {

@@ -310,9 +310,12 @@ func (s *Store) DropTenant(ctx context.Context, tenant iot.TenantID) error {
 func (s *Store) drop(tenant iot.TenantID) error {
 	s.upkeepMu.Lock()
 	defer s.upkeepMu.Unlock()
+	if err := s.foldJournal(); err != nil { // the journal has clients of all tenants
+		return err
+	}
 	b := s.db.NewBatch()
 	defer b.Close()
-	for _, tag := range []byte{tagRow, tagChunk, tagShape, tagName, tagCatalog, tagFrom} {
+	for _, tag := range []byte{tagRow, tagChunk, tagShape, tagName, tagCatalog, tagTrail} {
 		low := appendTenant(nil, tag, tenant)
 		if err := b.DeleteRange(low, after(low), nil); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -14,45 +15,80 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 )
 
-// Deliveries lie in rings, one per client: each commit writes what it brought of the client into the next slot, in place of what lay there.
-// So a client takes a bounded place, and no sweep is needed. A slot holds a checksum, the number of the commit among those of the client,
-// and the deliveries.
-const (
-	slots      = series.Remembered
-	roundBytes = 8
-	// cachedRings bounds each of the two generations of rings whose next slot is known.
-	cachedRings = 1 << 16
-)
+// What clients delivered is remembered in two places. Each commit adds one value to the journal, for all clients that it has something of:
+// one key instead of one for each client, which would cost as much as the measurements do. What the journal holds is in memory as well. When it
+// has grown, it is folded: each client's trail of its latest commits is written anew under a key of its own, and the journal is emptied, in one
+// batch. So a client takes a bounded place, no sweep is needed, and a start reads a journal of bounded size.
+type journal struct {
+	recent map[clientKey]*recent // what the journal holds; guarded by the append lock, as all here
+	next   uint64                // number of the next value
+	bytes  int                   // of values since the last fold
+}
 
-type ringKey struct {
+type clientKey struct {
 	tenant iot.TenantID
 	client uint64
 }
 
-// rings remembers the number of the next commit of each client. Guarded by the append lock.
-type rings struct{ young, old map[ringKey]uint64 }
+// A fold is due when the journal has foldBytes and foldBytesPerClient for each client that is in it, which bounds what is written in total, and
+// at maxFoldBytes in any case, which bounds the memory and the time of a start.
+const (
+	foldBytes          = 4 << 20
+	foldBytesPerClient = 1 << 10
+	maxFoldBytes       = 32 << 20
+)
 
-func (r *rings) get(k ringKey) (uint64, bool) {
-	if n, ok := r.young[k]; ok {
-		return n, true
+func (j *journal) due() bool {
+	return j.bytes >= min(foldBytes+len(j.recent)*foldBytesPerClient, maxFoldBytes)
+}
+
+func (j *journal) add(k clientKey, commit []byte, commits int) {
+	r := j.recent[k]
+	if r == nil {
+		r = &recent{}
+		j.recent[k] = r
 	}
-	n, ok := r.old[k]
-	return n, ok
+	r.add(commit, commits)
 }
 
-func (r *rings) set(k ringKey, n uint64) {
-	if r.young == nil || len(r.young) >= cachedRings {
-		r.young, r.old = map[ringKey]uint64{}, r.young
+func journalKey(b []byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, tagJournal), n)
+}
+
+func trailKey(b []byte, k clientKey) []byte {
+	return binary.BigEndian.AppendUint64(appendTenant(b, tagTrail, k.tenant), k.client)
+}
+
+// A value of the journal is a checksum and, for each client, its tenant with the length in front, its number and what the commit brought of it.
+func appendClient(b []byte, k clientKey) []byte {
+	b = append(append(b, byte(len(k.tenant))), k.tenant...)
+	return binary.LittleEndian.AppendUint64(b, k.client)
+}
+
+// eachClient calls fn for the clients in a value of the journal; false says that it is damaged, and nothing was called.
+func eachClient(key, v []byte, fn func(k clientKey, commit []byte)) bool {
+	if len(v) < crcBytes || binary.LittleEndian.Uint32(v) != checksum(key, v[crcBytes:]) {
+		return false
 	}
-	r.young[k] = n
+	for v = v[crcBytes:]; len(v) > 0; {
+		n := 1 + int(v[0])
+		if len(v) < n+8 {
+			return false
+		}
+		k := clientKey{iot.TenantID(v[1:n]), binary.LittleEndian.Uint64(v[n:])}
+		commit, rest, ok := cutCommit(v[n+8:])
+		if !ok {
+			return false
+		}
+		fn(k, commit)
+		v = rest
+	}
+	return true
 }
 
-func ringPrefix(b []byte, k ringKey) []byte {
-	return binary.BigEndian.AppendUint64(appendTenant(b, tagFrom, k.tenant), k.client)
-}
-
-// remember adds the deliveries of the entries to the batch, one slot per client. The caller holds the append lock.
-func (s *Store) remember(b *pebble.Batch, entries []series.Entry) error {
+// remember adds the deliveries of the entries to the batch, and returns what it added: journaled notes it when the batch has been written.
+// The caller holds the append lock.
+func (s *Store) remember(b *pebble.Batch, entries []series.Entry) (v []byte, err error) {
 	c := &s.scratch
 	from := c.from[:0]
 	for i := range entries {
@@ -62,7 +98,7 @@ func (s *Store) remember(b *pebble.Batch, entries []series.Entry) error {
 	}
 	c.from = from
 	if len(from) == 0 {
-		return nil
+		return nil, nil
 	}
 	slices.SortStableFunc(from, func(x, y int32) int {
 		a, b := &entries[x], &entries[y]
@@ -71,119 +107,185 @@ func (s *Store) remember(b *pebble.Batch, entries []series.Entry) error {
 		}
 		return cmp.Compare(a.Tenant, b.Tenant)
 	})
+	v = append(c.value[:0], 0, 0, 0, 0)
 	for len(from) > 0 {
 		first := &entries[from[0]]
-		k, n := ringKey{first.Tenant, first.From.Client}, 1
+		k, n := clientKey{first.Tenant, first.From.Client}, 1
 		for n < len(from) && entries[from[n]].From.Client == k.client && entries[from[n]].Tenant == k.tenant {
 			n++
 		}
-		if err := s.rememberOne(b, k, entries, from[:n]); err != nil {
+		v = appendCommit(appendClient(v, k), from[:n], entries)
+		from = from[n:]
+	}
+	c.key = journalKey(c.key[:0], s.journal.next)
+	binary.LittleEndian.PutUint32(v, checksum(c.key, v[crcBytes:]))
+	c.value = v
+	return v, b.Set(c.key, v, nil)
+}
+
+// journaled notes what remember added to a batch that was written.
+func (s *Store) journaled(v []byte) {
+	if len(v) == 0 {
+		return
+	}
+	j := &s.journal
+	eachClient(s.scratch.key, v, func(k clientKey, commit []byte) { j.add(k, commit, 1) })
+	j.next++
+	if j.bytes += len(v); j.due() {
+		select {
+		case s.fold <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// loadJournal reads what the store before left in its journal. Damaged values are told and passed over: repetitions are not worth a start.
+func (s *Store) loadJournal() error {
+	j := &s.journal
+	j.recent = map[clientKey]*recent{}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tagJournal}, UpperBound: []byte{tagJournal + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		key, v := it.Key(), it.Value()
+		if !eachClient(key, v, func(k clientKey, commit []byte) { j.add(k, commit, 1) }) {
+			s.forgotten("", damaged(key, "checksum does not match"))
+		}
+		if len(key) == 1+8 {
+			j.next = binary.BigEndian.Uint64(key[1:]) + 1
+		}
+		j.bytes += len(v)
+	}
+	return errors.Join(it.Error(), it.Close())
+}
+
+func (s *Store) forgotten(tenant iot.TenantID, err error) {
+	s.log.Error("what a client delivered is not known any more", "op", "series.Append", "tenant", tenant, "err", err)
+}
+
+// foldForever folds the journal whenever that is due, until the store is closed.
+func (s *Store) foldForever() {
+	defer close(s.foldDone)
+	for range s.fold {
+		if err := s.foldJournal(); err != nil {
+			s.m.failed("series.Fold", err)
+			s.log.Error("the journal of deliveries could not be folded", "op", "series.Fold", "err", err)
+		}
+	}
+}
+
+// foldJournal moves what the journal holds into the trails of the clients.
+func (s *Store) foldJournal() (err error) {
+	s.foldMu.Lock()
+	defer s.foldMu.Unlock()
+	s.appendMu.Lock()
+	took, upTo, bytes := s.journal.recent, s.journal.next, s.journal.bytes
+	s.journal.recent, s.journal.bytes = map[clientKey]*recent{}, 0
+	s.appendMu.Unlock()
+	if len(took) == 0 {
+		return nil
+	}
+	b := s.db.NewBatch()
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err = s.foldInto(b, took); err == nil {
+		err = b.DeleteRange([]byte{tagJournal}, journalKey(nil, upTo), nil)
+	}
+	if err == nil {
+		err = s.db.Apply(b, pebble.NoSync) // if it is lost, the journal is not
+	}
+	if err != nil {
+		s.unfold(took, bytes)
+	}
+	return err
+}
+
+// foldInto writes the trails of the clients, in the order of their keys.
+func (s *Store) foldInto(b *pebble.Batch, took map[clientKey]*recent) error {
+	keys := make([]clientKey, 0, len(took))
+	for k := range took {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(x, y clientKey) int {
+		return cmp.Or(cmp.Compare(x.tenant, y.tenant), cmp.Compare(x.client, y.client))
+	})
+	var key, v []byte
+	for _, k := range keys {
+		all := *took[k]
+		if all.commits < series.Remembered {
+			old, err := s.storedTrail(k)
+			if err != nil {
+				return err
+			}
+			n, _ := old.commits()
+			all = recent{old, n}
+			all.trail = append(all.trail, took[k].trail...)
+			all.commits += took[k].commits
+		}
+		key = trailKey(key[:0], k)
+		v = append(append(v[:0], 0, 0, 0, 0), all.trail.latest(all.commits, series.Remembered)...)
+		binary.LittleEndian.PutUint32(v, checksum(key, v[crcBytes:]))
+		if err := b.Set(key, v, nil); err != nil {
 			return err
 		}
-		from = from[n:]
 	}
 	return nil
 }
 
-func (s *Store) rememberOne(b *pebble.Batch, k ringKey, entries []series.Entry, of []int32) error {
-	round, ok := s.rings.get(k)
-	if !ok {
-		last, _, err := s.ring(k)
-		if fault.Is(err, fault.Corrupt) { // repetitions are not worth a measurement: it is stored, and the damaged slot is written over
-			s.log.Error("what a client delivered is not known any more", "op", "series.Append", "tenant", k.tenant, "err", err)
-		} else if err != nil {
-			return err
-		}
-		round = last + 1
-	}
-	c := &s.scratch
-	c.key = append(ringPrefix(c.key[:0], k), byte(round%slots))
-	v := append(c.value[:0], 0, 0, 0, 0)
-	v = binary.LittleEndian.AppendUint64(v, round)
-	for _, i := range of {
-		v = series.AppendDelivery(v, entries[i].From)
-	}
-	binary.LittleEndian.PutUint32(v, checksum(c.key, v[crcBytes:]))
-	c.value = v
-	s.rings.set(k, round+1)
-	return b.Set(c.key, v, nil)
-}
-
-// Connected implements series.Store.
-func (s *Store) Connected(ctx context.Context, tenant iot.TenantID, client uint64, conn int64) error {
-	const op = fault.Op("series.Connected")
-	if err := s.enter(); err != nil {
-		return wrap(op, tenant, err)
-	}
-	defer s.leave()
-	b, err := s.connected(ctx, ringKey{tenant, client}, conn)
-	if err == nil && b != nil {
-		err = errors.Join(b.SyncWait(), b.Close())
-	}
-	return s.finish(op, tenant, err)
-}
-
-// connected returns the batch that waits for the disk, nil if there is none.
-func (s *Store) connected(ctx context.Context, k ringKey, conn int64) (*pebble.Batch, error) {
-	if err := cmp.Or(ctx.Err(), s.opts.Room()); err != nil {
-		return nil, err
-	}
+// unfold takes back what could not be folded.
+func (s *Store) unfold(took map[clientKey]*recent, bytes int) {
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
-	if _, ok := s.rings.get(k); !ok {
-		if last, _, err := s.ring(k); last == 0 || err != nil {
-			return nil, err
+	for k, r := range s.journal.recent {
+		if old := took[k]; old != nil {
+			old.add(r.trail, r.commits)
+		} else {
+			took[k] = r
 		}
 	}
-	b := s.db.NewBatch()
-	entry := []series.Entry{{Tenant: k.tenant, From: &series.Delivery{Client: k.client, Conn: conn}}}
-	err := s.rememberOne(b, k, entry, []int32{0})
-	if err == nil {
-		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
-	}
-	if err != nil {
-		s.forget()
-		return nil, errors.Join(err, b.Close())
-	}
-	return b, nil
+	s.journal.recent = took
+	s.journal.bytes += bytes
 }
 
-// slot is what one commit wrote.
-type slot struct {
-	round uint64
-	of    []series.Delivery
-}
-
-// ring reads the slots of a client, oldest first, and the number of the newest, zero if there is none. After an error of kind Corrupt it
-// returns those that are good.
-func (s *Store) ring(k ringKey) (last uint64, found []slot, err error) {
-	low := ringPrefix(nil, k)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: after(low)})
-	if err != nil {
-		return 0, nil, err
+// storedTrail reads the trail of a client as of the last fold, empty if there is none. A damaged one is told and taken as empty.
+func (s *Store) storedTrail(k clientKey) (trail, error) {
+	key := trailKey(nil, k)
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	var bad error
-	for ok := it.First(); ok; ok = it.Next() {
-		at, good := parseSlot(k.client, it.Key(), it.Value())
-		if !good {
-			bad = damaged(it.Key(), "checksum does not match")
-			continue
+	if err = wrap("series.Deliveries", k.tenant, err); fault.Is(err, fault.Corrupt) {
+		s.forgotten(k.tenant, err)
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	if len(v) >= crcBytes && binary.LittleEndian.Uint32(v) == checksum(key, v[crcBytes:]) {
+		t := trail(slices.Clone(v[crcBytes:]))
+		if _, ok := t.commits(); ok {
+			return t, nil
 		}
-		last = max(last, at.round)
-		found = append(found, at)
 	}
-	slices.SortFunc(found, func(a, b slot) int { return cmp.Compare(a.round, b.round) })
-	return last, found, errors.Join(it.Error(), bad)
+	s.forgotten(k.tenant, damaged(key, "checksum does not match"))
+	return nil, nil
 }
 
-func parseSlot(client uint64, key, v []byte) (at slot, ok bool) {
-	if len(v) < crcBytes+roundBytes || binary.LittleEndian.Uint32(v) != checksum(key, v[crcBytes:]) {
-		return at, false
+// trail returns what is known of the deliveries of a client.
+func (s *Store) trail(k clientKey) (trail, error) {
+	s.foldMu.RLock()
+	defer s.foldMu.RUnlock()
+	var late recent
+	s.appendMu.Lock()
+	if r := s.journal.recent[k]; r != nil {
+		late = recent{slices.Clone(r.trail), r.commits}
 	}
-	at.round = binary.LittleEndian.Uint64(v[crcBytes:])
-	at.of, ok = series.ParseDeliveries(nil, client, v[crcBytes+roundBytes:])
-	return at, ok
+	s.appendMu.Unlock()
+	if late.commits >= series.Remembered { // some between may have been dropped already
+		return late.trail, nil
+	}
+	all, err := s.storedTrail(k)
+	return append(all, late.trail...), err
 }
 
 // Deliveries implements series.Store.
@@ -195,11 +297,59 @@ func (s *Store) Deliveries(ctx context.Context, tenant iot.TenantID, client uint
 	defer s.leave()
 	err = ctx.Err()
 	if err == nil {
-		var found []slot
-		_, found, err = s.ring(ringKey{tenant, client})
-		for _, at := range found {
-			out = append(out, at.of...)
-		}
+		var all trail
+		all, err = s.trail(clientKey{tenant, client})
+		out = all.deliveries(nil, client)
 	}
 	return out, s.finish(op, tenant, err)
+}
+
+// Connected implements series.Store.
+func (s *Store) Connected(ctx context.Context, tenant iot.TenantID, client uint64, conn int64) error {
+	const op = fault.Op("series.Connected")
+	if err := s.enter(); err != nil {
+		return wrap(op, tenant, err)
+	}
+	defer s.leave()
+	b, err := s.connected(ctx, clientKey{tenant, client}, conn)
+	if err == nil && b != nil {
+		err = errors.Join(b.SyncWait(), b.Close())
+	}
+	return s.finish(op, tenant, err)
+}
+
+// connected returns the batch that waits for the disk, nil if there is none.
+func (s *Store) connected(ctx context.Context, k clientKey, conn int64) (*pebble.Batch, error) {
+	if err := cmp.Or(ctx.Err(), s.opts.Room()); err != nil {
+		return nil, err
+	}
+	if known, err := s.knows(k); !known || err != nil {
+		return nil, err
+	}
+	s.appendMu.Lock()
+	defer s.appendMu.Unlock()
+	b := s.db.NewBatch()
+	v, err := s.remember(b, []series.Entry{{Tenant: k.tenant, From: &series.Delivery{Client: k.client, Conn: conn}}})
+	if err == nil {
+		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	s.journaled(v)
+	return b, nil
+}
+
+// knows tells whether a client has delivered anything that is remembered.
+func (s *Store) knows(k clientKey) (bool, error) {
+	all, err := s.trail(k)
+	return len(all) > 0, err
+}
+
+// dropOldTrails removes what versions before format 3 kept in place of trails.
+func (s *Store) dropOldTrails() error {
+	if err := s.db.DeleteRange([]byte{tagFrom}, []byte{tagFrom + 1}, pebble.NoSync); err != nil {
+		return fmt.Errorf("drop what clients delivered: %w", err)
+	}
+	return nil
 }

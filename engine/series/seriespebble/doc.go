@@ -10,8 +10,9 @@
 //
 // # Formats
 //
-// The folder has format 2. One of format 1, whose chunks lack the times of extremes and the ends of columns, is read as well, and marked
-// as format 2 when it is opened; its chunks are packed anew only if late rows fall into them.
+// The folder has format 3. Those of formats 1, whose chunks lack the times of extremes and the ends of columns, and 2, which kept what clients
+// delivered in another place, are read as well, and marked as format 3 when they are opened; chunks are packed anew only if late rows fall into
+// them, and repetitions of what was delivered before are not told from new measurements.
 //
 // # Deletion
 //
@@ -23,6 +24,11 @@
 //
 // A shape is a type and an ordered list of (fragment, series, unit). It is stored once per tenant, in the batch of the first row that
 // has it; rows and chunks carry its number. The catalog notes which shapes a source has used, in the same batch as well.
+//
+// # Deliveries
+//
+// What clients delivered goes into a journal, one value for each commit, in the batch of the measurements. The journal is in memory as well, and is
+// folded into one value for each client, its trail, before it exceeds 32 MiB, when the store is closed, and before a tenant is dropped.
 //
 // # Invariants
 //

@@ -1,6 +1,10 @@
 package seriespebble
 
-import "github.com/cockroachdb/pebble/v2"
+import (
+	"encoding/binary"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // WriteAmplification returns bytes written to tables and log per byte that came in with batches.
 func (s *Store) WriteAmplification() float64 {
@@ -25,4 +29,14 @@ func (s *Store) Forget() {
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
 	s.forget()
+}
+
+// Fold moves what clients delivered from the journal into their trails.
+func (s *Store) Fold() error { return s.foldJournal() }
+
+// ReadJournal reads a value of the journal with that content and a good checksum.
+func ReadJournal(content []byte, fn func(client uint64, commit []byte)) bool {
+	key := journalKey(nil, 1)
+	v := binary.LittleEndian.AppendUint32(nil, checksum(key, content))
+	return eachClient(key, append(v, content...), func(k clientKey, commit []byte) { fn(k.client, commit) })
 }

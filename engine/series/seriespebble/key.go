@@ -16,7 +16,9 @@ const (
 	tagShape   = 's' // tenant, shape number -> shape
 	tagName    = 'n' // tenant, shape -> shape number
 	tagCatalog = 'k' // tenant, source, shape number -> nothing: the source has used the shape
-	tagFrom    = 'd' // tenant, client, slot -> latest deliveries of the client
+	tagTrail   = 't' // tenant, client -> latest deliveries of the client as of the last fold
+	tagJournal = 'j' // number, without tenant -> deliveries of one commit, of all clients and tenants in it
+	tagFrom    = 'd' // before format 3: deliveries
 )
 
 const (

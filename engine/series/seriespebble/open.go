@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,11 +56,14 @@ type Store struct {
 	seen     *sources
 	watch    *watch
 	queue    queue
-	rings    rings
+	journal  journal
 	scratch  scratch
 
-	stop     context.CancelFunc
-	sealDone chan struct{}
+	foldMu sync.RWMutex // held, before appendMu, while the journal moves into the trails; readers of both hold it shared
+	fold   chan struct{}
+
+	stop               context.CancelFunc
+	sealDone, foldDone chan struct{}
 }
 
 var (
@@ -76,15 +80,17 @@ const (
 	memTableBytes    = 16 << 20
 	memTables        = 3 // usually alive; the engine takes their memory out of the cache
 	formatKey        = "format"
-	formatNow        = "2"
-	formatOld        = "1" // has chunks of version 1 only, which are read as well
+	formatNow        = "3"
 )
+
+// formatsOld are read as well: 1 has chunks of version 1 only, 2 has what clients delivered in another place, which is not taken over.
+var formatsOld = []string{"1", "2"}
 
 // Open opens the store in a folder, which is created if it does not exist, and starts background sealing.
 // A folder can be open once. A folder written by a newer version is fault.Unsupported.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
-	s := &Store{opts: opts, log: opts.Logger, sealDone: make(chan struct{})}
+	s := &Store{opts: opts, log: opts.Logger, fold: make(chan struct{}, 1), sealDone: make(chan struct{}), foldDone: make(chan struct{})}
 	s.idle = sync.NewCond(&s.lifeMu)
 	s.cache = pebble.NewCache(opts.CacheBytes + memTables*memTableBytes)
 	db, err := pebble.Open(dir, s.engineOptions())
@@ -93,13 +99,14 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, wrap("series.Open", "", err)
 	}
 	s.db, s.dict, s.seen = db, newDictionary(db), newSources()
-	if err := errors.Join(s.checkFormat(), s.startMetrics()); err != nil {
+	if err := errors.Join(s.checkFormat(), s.loadJournal(), s.startMetrics()); err != nil {
 		s.cache.Unref()
 		return nil, wrap("series.Open", "", errors.Join(err, db.Close()))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	go s.sealForever(ctx)
+	go s.foldForever()
 	return s, nil
 }
 
@@ -164,13 +171,13 @@ func (s *Store) checkFormat() error {
 		return err
 	}
 	defer closer.Close()
-	if string(v) == formatOld {
-		return s.db.Set(key, []byte(formatNow), pebble.Sync)
+	if string(v) == formatNow {
+		return nil
 	}
-	if string(v) != formatNow {
-		return fault.Errorf("series.Open", fault.Unsupported, "the data folder has format %q, this version reads formats %q and %q", v, formatOld, formatNow)
+	if !slices.Contains(formatsOld, string(v)) {
+		return fault.Errorf("series.Open", fault.Unsupported, "the data folder has format %q, this version reads formats 1 to %s", v, formatNow)
 	}
-	return nil
+	return errors.Join(s.dropOldTrails(), s.db.Set(key, []byte(formatNow), pebble.Sync))
 }
 
 // enter counts a call in; every call of the face starts with it, so that Close can wait for it.
@@ -215,8 +222,14 @@ func (s *Store) Close() error {
 	}
 	s.lifeMu.Unlock()
 	<-s.sealDone
+	close(s.fold)
+	<-s.foldDone
 	s.m.unregister(s.opts.Registerer)
-	err := s.db.Close()
+	var err error
+	if !s.opts.readOnly {
+		err = s.foldJournal() // so that the next start has nothing to read
+	}
+	err = errors.Join(err, s.db.Close())
 	s.cache.Unref()
 	return wrap("series.Close", "", err)
 }

@@ -12,7 +12,7 @@ func (s *Store) TenantBytes(tenant iot.TenantID) (total int64, err error) {
 		return 0, wrap(op, tenant, err)
 	}
 	defer s.leave()
-	for _, tag := range []byte{tagRow, tagChunk, tagShape, tagName, tagCatalog, tagFrom} {
+	for _, tag := range []byte{tagRow, tagChunk, tagShape, tagName, tagCatalog, tagTrail} {
 		low := appendTenant(nil, tag, tenant)
 		n, err := s.db.EstimateDiskUsage(low, after(low))
 		if err != nil {
