@@ -49,6 +49,7 @@ func modules() []module {
 		{"telemetry", "platform", server, []string{"series", "sql", "bus", "registry", "audit", "tenancy", "usage"}, startTelemetry},
 		{"devicemgmt", "platform", server, []string{"sql", "bus", "registry", "audit", "tenancy", "usage"}, startDeviceManagement},
 		{"disk watch", "platform", server, []string{"disk", "registry", "telemetry"}, startDiskWatch},
+		{"retention", "governance", server, []string{"sql", "tenancy", "access", "audit", "telemetry", "devicemgmt"}, startRetention},
 		{"gauges", "governance", server, []string{"usage", "registry", "series"}, startGauges},
 		{"identity", "platform", server, []string{"sql", "bus", "access", "registry", "audit", "tenancy"}, startIdentity},
 		{"connectivity", "platform", server, []string{"bus", "registry", "telemetry", "devicemgmt", "identity", "access", "tenancy"}, startConnectivity},
@@ -58,7 +59,7 @@ func modules() []module {
 		{"bulk operations", "platform", server, []string{"devicemgmt", "broker"}, startBulk},
 		{"web", "user", server, nil, startWeb},
 		{"applogic", "platform", server, []string{"sql", "bus", "access", "tenancy", "audit", "web"}, startApplications},
-		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates", "usage", "apimgmt"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates", "usage", "apimgmt", "retention"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
 		{"admin socket", "kit", server, []string{"sql", "series", "broker", "audit"}, startSocket},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.

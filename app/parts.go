@@ -14,6 +14,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/enterprise/directory/ldap"
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
+	"github.com/isobar-iot/isobar/governance/retention"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/kit/blob"
@@ -59,6 +60,7 @@ type parts struct {
 	api           *apimgmt.Management
 	tenants       *tenancy.Tenants
 	usage         *usage.Meter
+	retention     *retention.Rules
 	sso           *oidc.SSO
 	ldap          *ldap.Directories
 	users         *access.Users

@@ -97,7 +97,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 // routeRules are the rules of all routes. Those of accounts come last: they change passwords and end sessions of the people who ask.
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), usageRules(), featureRules(), changeRules(), apiRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), usageRules(), featureRules(), changeRules(), apiRules(), retentionRules(), accountRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -626,6 +626,20 @@ func apiRules() []rule {
 		{route: "GET /isobar/reference.css", public: true},
 		{route: "GET /isobar/reference.js", public: true},
 		{route: "GET /isobar/usage", may: holds("ROLE_TENANT_STATISTICS_READ", "ROLE_USER_MANAGEMENT_OWN_READ")},
+	}
+}
+
+// retentionRules: 19. The preview is our own.
+func retentionRules() []rule {
+	const r = "/retention/retentions"
+	read, admin := holds("ROLE_RETENTION_RULE_READ"), refusable(holds("ROLE_RETENTION_RULE_ADMIN"))
+	return []rule{
+		{route: "GET " + r, may: read},
+		{route: "POST " + r, body: `{"dataType":"EVENT","maximumAge":3650}`, may: holds("ROLE_RETENTION_RULE_ADMIN"), elsewhere: 201},
+		{route: "GET " + r + "/{id}", request: r + "/99999", may: refusable(read), hidden: true, elsewhere: 404},
+		{route: "PUT " + r + "/{id}", request: r + "/99999", body: `{"maximumAge":3650}`, may: admin, hidden: true, elsewhere: 404},
+		{route: "DELETE " + r + "/{id}", request: r + "/99999", may: admin, hidden: true, elsewhere: 404},
+		{route: "GET /isobar/retention/preview", may: read},
 	}
 }
 

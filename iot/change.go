@@ -32,6 +32,7 @@ const (
 	KindTopicRules    Kind = "topicrules"
 	KindAudit         Kind = "audit"
 	KindApplication   Kind = "application"
+	KindRetentionRule Kind = "retentionrule"
 )
 
 // ProcessingMode says how far a write goes.

@@ -32,6 +32,12 @@ func (tx *Tx) Supersede(ctx context.Context, s Superseded) error {
 	return err
 }
 
+// Forget removes the superseded versions of a document for good, for what must not be kept any longer.
+func (tx *Tx) Forget(ctx context.Context, tenant, kind, id string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM history WHERE tenant = ? AND kind = ? AND id = ?`, tenant, kind, id)
+	return err
+}
+
 // History returns the superseded versions of a document, oldest first.
 func (db *DB) History(ctx context.Context, tenant, kind, id string) ([]Superseded, error) {
 	var out []Superseded

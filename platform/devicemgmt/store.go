@@ -52,6 +52,10 @@ type Store interface {
 	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.Operation) iot.Operation) (before, after iot.Operation, written bool, err error)
 	// Delete removes up to DeleteBatch operations in scope that match q and returns them. Fewer than DeleteBatch means: all are gone.
 	Delete(ctx context.Context, t iot.TenantID, scope access.Scope, q Query, rev sqlkit.Revision) ([]iot.Operation, error)
+	// Expire is Delete without a trace: no version of the operations stays.
+	Expire(ctx context.Context, t iot.TenantID, q Query) ([]iot.Operation, error)
+	// Held counts the operations that match q, and their devices.
+	Held(ctx context.Context, t iot.TenantID, q Query) (operations, devices int64, err error)
 	// SetDelivery records how far an operation got on its way, without a new version.
 	SetDelivery(ctx context.Context, t iot.TenantID, id iot.ID, d iot.Delivery) error
 	History(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version, error)

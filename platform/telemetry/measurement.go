@@ -342,28 +342,6 @@ func (tm *Telemetry) Latest(ctx context.Context, p iot.Principal, sources []iot.
 	return out, nil
 }
 
-// RetentionQuery selects the measurements whose time of keeping is over. Zero values are no condition.
-type RetentionQuery struct {
-	Before         time.Time // required: older ones go
-	Source         iot.ID
-	Type, Fragment string
-}
-
-// Retain removes the measurements that a rule of retention no longer wants and returns how many; it is for the system, without a principal.
-// The work grows with the number of sources and with what goes, not with what stays. The fact that it publishes names no measurement.
-func (tm *Telemetry) Retain(ctx context.Context, t iot.TenantID, q RetentionQuery) (int64, error) {
-	const op = fault.Op("telemetry.Retain")
-	if q.Before.IsZero() {
-		return 0, fault.E(op, fault.Invalid, "a rule of retention needs an age")
-	}
-	n, err := tm.d.Series.Delete(ctx, t, series.Query{Source: q.Source, To: series.Bound(q.Before), Type: q.Type, Fragment: q.Fragment})
-	if n > 0 {
-		gone := MeasurementBatch{Action: iot.Deleted}
-		tm.d.Bus.Publish(bus.Subject(t, string(iot.KindMeasurement), string(iot.Deleted)), gone.AppendTo(nil))
-	}
-	return n, sqlkit.Fault(op, err)
-}
-
 // SupportedSeries lists the series that a source has values of, for who may read the object or its measurements.
 func (tm *Telemetry) SupportedSeries(ctx context.Context, p iot.Principal, source iot.ID) ([]series.Info, error) {
 	if _, err := tm.d.Registry.Check(ctx, p, source, access.ManagedObject, access.Read); err != nil {

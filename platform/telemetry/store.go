@@ -89,6 +89,10 @@ type Events interface {
 	UpdateEvent(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.Event) (iot.Event, error)) (e iot.Event, written bool, err error)
 	// DeleteEvents removes up to DeleteBatch events in scope that match q and returns them. Fewer than DeleteBatch means: all are gone.
 	DeleteEvents(ctx context.Context, t iot.TenantID, scope access.Scope, q EventQuery, rev sqlkit.Revision) ([]iot.Event, error)
+	// ExpireEvents is DeleteEvents without a trace: no version of the events stays.
+	ExpireEvents(ctx context.Context, t iot.TenantID, q EventQuery) ([]iot.Event, error)
+	// HeldEvents counts the events that match q, and their sources.
+	HeldEvents(ctx context.Context, t iot.TenantID, q EventQuery) (Held, error)
 	EventHistory(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version[iot.Event], error)
 }
 
@@ -104,6 +108,9 @@ type Alarms interface {
 	UpdateAlarms(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision, change func(iot.Alarm) iot.Alarm) ([]AlarmUpdate, error)
 	// DeleteAlarms is DeleteEvents for alarms.
 	DeleteAlarms(ctx context.Context, t iot.TenantID, scope access.Scope, q AlarmQuery, rev sqlkit.Revision) ([]iot.Alarm, error)
+	// ExpireAlarms is ExpireEvents for alarms, HeldAlarms is HeldEvents.
+	ExpireAlarms(ctx context.Context, t iot.TenantID, q AlarmQuery) ([]iot.Alarm, error)
+	HeldAlarms(ctx context.Context, t iot.TenantID, q AlarmQuery) (Held, error)
 	// OpenAlarms counts the alarms of a source that are not cleared.
 	OpenAlarms(ctx context.Context, t iot.TenantID, source iot.ID) (registry.Counters, error)
 	AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version[iot.Alarm], error)

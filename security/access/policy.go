@@ -28,6 +28,7 @@ const (
 	TenantAdmin   Family = "TENANT_MANAGEMENT"
 	Statistics    Family = "TENANT_STATISTICS"
 	Option        Family = "OPTION_MANAGEMENT"
+	Retention     Family = "RETENTION_RULE"
 	Application   Family = "APPLICATION_MANAGEMENT"
 	Messaging     Family = "MQTT_SERVICE" // free MQTT topics
 	Bootstrap     Family = "DEVICE_BOOTSTRAP"
@@ -134,7 +135,7 @@ var bootstrapRoles = []string{"ROLE_DEVICE_BOOTSTRAP"}
 // granting is roles as a table, because it is asked for every request.
 var granting = func() map[Family][Admin + 1][]string {
 	out := map[Family][Admin + 1][]string{}
-	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Statistics, Option, Application, Messaging, Statistics} {
+	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Statistics, Option, Retention, Application, Messaging, Statistics} {
 		var byLevel [Admin + 1][]string
 		for l, suffixes := range map[Level][]string{Read: {"_READ"}, Create: {"_ADMIN", "_CREATE"}, Update: {"_ADMIN", "_UPDATE"}, Admin: {"_ADMIN"}} {
 			for _, family := range f.families() {

@@ -4,7 +4,7 @@ package c8yrest_test
 // # in a request stands for the number of the person, {name} for an id of the stage.
 func permissionCases() []permissionCase {
 	var out []permissionCase
-	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases(), applicationCases(), usageCases(), featureCases()} {
+	for _, group := range [][]permissionCase{inventoryCases(), dataCases(), platformCases(), applicationCases(), usageCases(), featureCases(), retentionCases()} {
 		out = append(out, group...)
 	}
 	return out
@@ -184,5 +184,17 @@ func featureCases() []permissionCase {
 		{"PUT /tenant/options/none/none/editable?targetTenant=main", `{"editable":true}`, [people]int{401, 403, 403, 403, 403, 404}},
 		{"PUT /tenant/loginOptions/none/restrict?targetTenant=main", `{"onlyManagementTenantAccess":true}`, [people]int{401, 403, 403, 403, 403, 404}},
 		{"GET /tenant/security-options/none/none", "", [people]int{401, 403, 404, 403, 403, 404}},
+	}
+}
+
+func retentionCases() []permissionCase {
+	const r = "/retention/retentions"
+	return []permissionCase{
+		{"GET " + r, "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"POST " + r, `{"dataType":"EVENT","maximumAge":100}`, [people]int{401, 403, 403, 201, 403, 201}},
+		{"GET " + r + "/99999", "", [people]int{401, 403, 404, 403, 403, 404}},
+		{"PUT " + r + "/99999", `{"maximumAge":100}`, [people]int{401, 403, 403, 404, 403, 404}},
+		{"DELETE " + r + "/99999", "", [people]int{401, 403, 403, 404, 403, 404}},
+		{"GET /isobar/retention/preview", "", [people]int{401, 403, 200, 403, 403, 200}},
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/retention"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/governance/usage"
 	"github.com/isobar-iot/isobar/iot"
@@ -49,6 +50,7 @@ type Deps struct {
 	Policy        *access.Policy
 	Tenants       *tenancy.Tenants
 	Usage         *usage.Meter // nil: nobody counts
+	Retention     *retention.Rules
 	Audit         *audit.Log
 	Blobs         *blob.Store
 	MaxBinary     int64 // bytes of a file of the inventory at most; 0: 50 MiB

@@ -133,7 +133,26 @@ func (s *Store) SetDelivery(ctx context.Context, t iot.TenantID, id iot.ID, d io
 }
 
 // Delete implements devicemgmt.Store.
-func (s *Store) Delete(ctx context.Context, t iot.TenantID, scope access.Scope, q devicemgmt.Query, rev sqlkit.Revision) (gone []iot.Operation, err error) {
+func (s *Store) Delete(ctx context.Context, t iot.TenantID, scope access.Scope, q devicemgmt.Query, rev sqlkit.Revision) ([]iot.Operation, error) {
+	return s.remove(ctx, t, scope, q, func(tx *sqlkit.Tx, o iot.Operation) error { return supersede(ctx, tx, t, o, rev, true) })
+}
+
+// Expire implements devicemgmt.Store.
+func (s *Store) Expire(ctx context.Context, t iot.TenantID, q devicemgmt.Query) ([]iot.Operation, error) {
+	return s.remove(ctx, t, access.Scope{All: true}, q, func(tx *sqlkit.Tx, o iot.Operation) error {
+		return tx.Forget(ctx, string(t), string(iot.KindOperation), o.ID.String())
+	})
+}
+
+// Held implements devicemgmt.Store.
+func (s *Store) Held(ctx context.Context, t iot.TenantID, q devicemgmt.Query) (operations, devices int64, err error) {
+	b := s.conditions(t, access.Scope{All: true}, q)
+	err = s.db.QueryRow(ctx, `SELECT COUNT(*), COUNT(DISTINCT x.device) FROM operation x`+b.sql(), b.args...).Scan(&operations, &devices)
+	return operations, devices, err
+}
+
+// remove removes up to devicemgmt.DeleteBatch operations, after what each does with every one of them.
+func (s *Store) remove(ctx context.Context, t iot.TenantID, scope access.Scope, q devicemgmt.Query, each func(*sqlkit.Tx, iot.Operation) error) (gone []iot.Operation, err error) {
 	b := s.conditions(t, scope, q)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		lock := tx.ForUpdate()
@@ -145,7 +164,7 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, scope access.Scope, 
 			return err
 		}
 		for _, o := range gone {
-			if err := supersede(ctx, tx, t, o, rev, true); err != nil {
+			if err := each(tx, o); err != nil {
 				return err
 			}
 			if o.Status == iot.Pending || o.Status == iot.Executing { // what is over has happened

@@ -28,7 +28,7 @@ var (
 func TestStore(t *testing.T, open func(t *testing.T) devicemgmt.Store) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"operations are found by every condition": testQueries, "pages with equal times are stable": testPaging, "an update keeps history": testUpdate,
-		"delivery makes no version": testDelivery, "operations are deleted in batches": testDelete, "tenants never meet": testTenants,
+		"what is too old goes without a trace": testExpire, "delivery makes no version": testDelivery, "operations are deleted in batches": testDelete, "tenants never meet": testTenants,
 		"concurrent updates are not lost": testConcurrent, "ids start small": testIDs,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, &fixture{t, open(t), context.Background()}) })
@@ -195,6 +195,31 @@ func testDelete(t *testing.T, f *fixture) {
 	}
 	if v, err := f.s.History(f.ctx, tenant, first); err != nil || len(v) != 1 || !v[0].Deleted {
 		t.Errorf("history %+v, %v", v, err)
+	}
+}
+
+func testExpire(t *testing.T, f *fixture) {
+	first := f.add(iot.Operation{Device: 1, Agent: 1}, 0, `{"f":1}`)
+	for i := range devicemgmt.DeleteBatch {
+		f.add(iot.Operation{Device: 2, Agent: 1}, i, `{"f":1}`)
+	}
+	f.add(iot.Operation{Description: "young", Device: 1, Agent: 1}, 2000, `{"f":1}`)
+	_, _, _, err := f.s.Update(f.ctx, tenant, first, rev(1), func(o iot.Operation) iot.Operation { o.Status = iot.Successful; return o })
+	f.must(err)
+	q := devicemgmt.Query{Fragment: "f", To: at(1000)}
+	if n, devices, err := f.s.Held(f.ctx, tenant, q); err != nil || n != devicemgmt.DeleteBatch+1 || devices != 2 {
+		t.Errorf("held %d of %d, %v", n, devices, err)
+	}
+	for _, want := range []int{devicemgmt.DeleteBatch, 1, 0} {
+		if gone, err := f.s.Expire(f.ctx, tenant, q); err != nil || len(gone) != want {
+			t.Errorf("removed %d, want %d, %v", len(gone), want, err)
+		}
+	}
+	if got := f.list(devicemgmt.Query{}); got != "young" {
+		t.Errorf("left %q", got)
+	}
+	if v, err := f.s.History(f.ctx, tenant, first); err != nil || len(v) != 0 {
+		t.Errorf("versions stay: %+v, %v", v, err)
 	}
 }
 

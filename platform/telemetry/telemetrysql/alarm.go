@@ -119,7 +119,28 @@ func (s *Store) UpdateAlarms(ctx context.Context, t iot.TenantID, ids []iot.ID, 
 }
 
 // DeleteAlarms implements telemetry.Alarms.
-func (s *Store) DeleteAlarms(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.AlarmQuery, rev sqlkit.Revision) (gone []iot.Alarm, err error) {
+func (s *Store) DeleteAlarms(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.AlarmQuery, rev sqlkit.Revision) ([]iot.Alarm, error) {
+	return s.removeAlarms(ctx, t, scope, q, func(tx *sqlkit.Tx, a iot.Alarm) error {
+		return supersede(ctx, tx, t, iot.KindAlarm, a.ID, a.LastUpdated, a, rev, true)
+	})
+}
+
+// ExpireAlarms implements telemetry.Alarms.
+func (s *Store) ExpireAlarms(ctx context.Context, t iot.TenantID, q telemetry.AlarmQuery) ([]iot.Alarm, error) {
+	return s.removeAlarms(ctx, t, access.Scope{All: true}, q, func(tx *sqlkit.Tx, a iot.Alarm) error {
+		return tx.Forget(ctx, string(t), string(iot.KindAlarm), a.ID.String())
+	})
+}
+
+// HeldAlarms implements telemetry.Alarms.
+func (s *Store) HeldAlarms(ctx context.Context, t iot.TenantID, q telemetry.AlarmQuery) (h telemetry.Held, err error) {
+	b := s.alarmQuery(t, access.Scope{All: true}, q)
+	err = s.db.QueryRow(ctx, held+` FROM alarm x`+b.sql(), b.args...).Scan(&h.Documents, &h.Sources)
+	return h, err
+}
+
+// removeAlarms is removeEvents for alarms.
+func (s *Store) removeAlarms(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.AlarmQuery, each func(*sqlkit.Tx, iot.Alarm) error) (gone []iot.Alarm, err error) {
 	b := s.alarmQuery(t, scope, q)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		gone, err = listAlarms(ctx, tx, b.sql()+` ORDER BY x.time, x.id LIMIT ?`+s.lockRow(), append(b.args[:len(b.args):len(b.args)], telemetry.DeleteBatch))
@@ -129,7 +150,7 @@ func (s *Store) DeleteAlarms(ctx context.Context, t iot.TenantID, scope access.S
 		ids := make([]iot.ID, len(gone))
 		for i, a := range gone {
 			ids[i] = a.ID
-			if err := supersede(ctx, tx, t, iot.KindAlarm, a.ID, a.LastUpdated, a, rev, true); err != nil {
+			if err := each(tx, a); err != nil {
 				return err
 			}
 		}

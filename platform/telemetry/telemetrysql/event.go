@@ -151,7 +151,30 @@ func (s *Store) UpdateEvent(ctx context.Context, t iot.TenantID, id iot.ID, rev 
 }
 
 // DeleteEvents implements telemetry.Events.
-func (s *Store) DeleteEvents(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.EventQuery, rev sqlkit.Revision) (gone []iot.Event, err error) {
+func (s *Store) DeleteEvents(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.EventQuery, rev sqlkit.Revision) ([]iot.Event, error) {
+	return s.removeEvents(ctx, t, scope, q, func(tx *sqlkit.Tx, e iot.Event) error {
+		return supersede(ctx, tx, t, iot.KindEvent, e.ID, e.LastUpdated, e, rev, true)
+	})
+}
+
+// ExpireEvents implements telemetry.Events.
+func (s *Store) ExpireEvents(ctx context.Context, t iot.TenantID, q telemetry.EventQuery) ([]iot.Event, error) {
+	return s.removeEvents(ctx, t, access.Scope{All: true}, q, func(tx *sqlkit.Tx, e iot.Event) error {
+		return tx.Forget(ctx, string(t), string(iot.KindEvent), e.ID.String())
+	})
+}
+
+// HeldEvents implements telemetry.Events.
+func (s *Store) HeldEvents(ctx context.Context, t iot.TenantID, q telemetry.EventQuery) (h telemetry.Held, err error) {
+	from, b, _ := s.eventQuery(t, access.Scope{All: true}, q)
+	err = s.db.QueryRow(ctx, held+from+b.sql(), b.args...).Scan(&h.Documents, &h.Sources)
+	return h, err
+}
+
+const held = `SELECT COUNT(*), COUNT(DISTINCT x.source)`
+
+// removeEvents removes up to telemetry.DeleteBatch events, after what each does with every one of them.
+func (s *Store) removeEvents(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.EventQuery, each func(*sqlkit.Tx, iot.Event) error) (gone []iot.Event, err error) {
 	from, b, order := s.eventQuery(t, scope, q)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		gone, err = s.listEvents(ctx, tx, from+b.sql()+order+` LIMIT ?`+s.lockRow(), append(b.args[:len(b.args):len(b.args)], telemetry.DeleteBatch))
@@ -161,7 +184,7 @@ func (s *Store) DeleteEvents(ctx context.Context, t iot.TenantID, scope access.S
 		ids := make([]iot.ID, len(gone))
 		for i, e := range gone {
 			ids[i] = e.ID
-			if err := supersede(ctx, tx, t, iot.KindEvent, e.ID, e.LastUpdated, e, rev, true); err != nil {
+			if err := each(tx, e); err != nil {
 				return err
 			}
 		}

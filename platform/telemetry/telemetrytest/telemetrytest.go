@@ -31,7 +31,7 @@ func TestStore(t *testing.T, open func(t *testing.T) telemetry.Store) {
 		"raising at once makes one alarm": testRaiseConcurrently, "raising merges into the open alarm": testRaise,
 		"alarms are found by every condition": testAlarmQueries, "alarms are ordered": testAlarmOrder, "many alarms are updated": testAlarmUpdates,
 		"alarms are deleted": testAlarmDelete, "tenants never meet": testTenants, "any instant survives": testInstants,
-		"ledgers add up": testLedgers,
+		"ledgers add up": testLedgers, "what is too old goes without a trace": testExpire,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, &fixture{t, open(t), context.Background()}) })
 	}

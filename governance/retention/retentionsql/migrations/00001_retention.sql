@@ -1,0 +1,19 @@
+-- +goose Up
+CREATE TABLE retention_rule (
+    tenant     TEXT NOT NULL,
+    id         BIGINT NOT NULL,
+    data_type  TEXT NOT NULL,
+    fragment   TEXT NOT NULL,
+    type       TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    age        BIGINT NOT NULL,
+    editable   BIGINT NOT NULL,
+    updated    BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) {{.NoRowID}};
+
+-- A tenant is here once it has got its first rule.
+CREATE TABLE retention_run (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    ran    BIGINT NOT NULL
+) {{.NoRowID}};

@@ -1,0 +1,35 @@
+package devicemgmt
+
+import (
+	"context"
+	"time"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+)
+
+// Retain removes the operations that were created before a time, with their versions, in batches of DeleteBatch, and returns how many. A device
+// and a fragment are conditions if they are given. It acts for the platform; the deletions are published.
+func (s *Operations) Retain(ctx context.Context, t iot.TenantID, before time.Time, device iot.ID, fragment string) (n int64, err error) {
+	const op = fault.Op("devicemgmt.Retain")
+	if before.IsZero() {
+		return 0, fault.E(op, fault.Invalid, "a rule of retention needs an age")
+	}
+	for {
+		gone, err := s.d.Store.Expire(ctx, t, Query{Device: device, Fragment: fragment, To: before})
+		n += int64(len(gone))
+		for _, o := range gone {
+			s.publish(t, iot.Deleted, iot.Operation{ID: o.ID, Device: o.Device, Agent: o.Agent})
+		}
+		if err != nil || len(gone) < DeleteBatch {
+			return n, sqlkit.Fault(op, err)
+		}
+	}
+}
+
+// Held counts the operations that Retain would remove, and their devices.
+func (s *Operations) Held(ctx context.Context, t iot.TenantID, before time.Time, device iot.ID, fragment string) (operations, devices int64, err error) {
+	operations, devices, err = s.d.Store.Held(ctx, t, Query{Device: device, Fragment: fragment, To: before})
+	return operations, devices, sqlkit.Fault("devicemgmt.Held", err)
+}

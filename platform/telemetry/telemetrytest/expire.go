@@ -1,0 +1,58 @@
+package telemetrytest
+
+import (
+	"testing"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/platform/telemetry"
+)
+
+func testExpire(t *testing.T, f *fixture) {
+	const extra = 2
+	var first iot.ID
+	for i := range telemetry.DeleteBatch + extra {
+		id := f.event("x", iot.ID(1+i%2), "x", i, `{"f":1}`)
+		if i == 0 {
+			first = id
+		}
+	}
+	f.event("young", 1, "x", 2000, `{"f":1}`)
+	f.event("other type", 1, "y", 0, `{"f":1}`)
+	f.event("other fragment", 1, "x", 0, `{"g":1}`)
+	_, _, err := f.s.UpdateEvent(f.ctx, tenant, first, rev(1), func(e iot.Event) (iot.Event, error) { e.Text = "changed"; return e, nil })
+	f.must(err)
+	q := telemetry.EventQuery{Type: "x", Fragment: "f", To: at(1000), Ascending: true}
+	if h, err := f.s.HeldEvents(f.ctx, tenant, q); err != nil || h != (telemetry.Held{Documents: telemetry.DeleteBatch + extra, Sources: 2}) {
+		t.Errorf("held %+v %v", h, err)
+	}
+	if h, err := f.s.HeldEvents(f.ctx, "other", q); err != nil || h != (telemetry.Held{}) {
+		t.Errorf("another tenant holds %+v %v", h, err)
+	}
+	for _, want := range []int{telemetry.DeleteBatch, extra, 0} {
+		if gone, err := f.s.ExpireEvents(f.ctx, tenant, q); err != nil || len(gone) != want {
+			t.Errorf("removed %d, want %d, %v", len(gone), want, err)
+		}
+	}
+	if _, n, err := f.s.Events(f.ctx, tenant, all, telemetry.EventQuery{Count: true}); n != 3 || err != nil {
+		t.Errorf("%d are left, %v", n, err)
+	}
+	if v, err := f.s.EventHistory(f.ctx, tenant, first); err != nil || len(v) != 0 {
+		t.Errorf("versions stay: %+v, %v", v, err)
+	}
+	a := f.alarm("a", 1, "x", 1, iot.Major, iot.Cleared)
+	f.alarm("open", 1, "x", 1, iot.Major, iot.Active)
+	f.alarm("young", 2, "x", 2000, iot.Major, iot.Cleared)
+	aq := telemetry.AlarmQuery{Statuses: []iot.AlarmStatus{iot.Cleared}, To: at(1000)}
+	if h, err := f.s.HeldAlarms(f.ctx, tenant, aq); err != nil || h != (telemetry.Held{Documents: 1, Sources: 1}) {
+		t.Errorf("held %+v %v", h, err)
+	}
+	if gone, err := f.s.ExpireAlarms(f.ctx, tenant, aq); err != nil || len(gone) != 1 || gone[0].ID != a.ID {
+		t.Errorf("removed %+v, %v", gone, err)
+	}
+	if v, err := f.s.AlarmHistory(f.ctx, tenant, a.ID); err != nil || len(v) != 0 {
+		t.Errorf("versions stay: %+v, %v", v, err)
+	}
+	if _, n, err := f.s.Alarms(f.ctx, tenant, all, telemetry.AlarmQuery{Count: true}); n != 2 || err != nil {
+		t.Errorf("%d alarms are left, %v", n, err)
+	}
+}
