@@ -21,7 +21,7 @@ const acme = iot.TenantID("acme")
 var (
 	ctx   = context.Background()
 	start = time.Date(2026, 3, 1, 2, 3, 4, 0, time.UTC)
-	admin = iot.Principal{Tenant: acme, User: "ann", Roles: []string{"ROLE_RETENTION_RULE_READ", "ROLE_RETENTION_RULE_ADMIN"}}
+	admin = iot.Principal{Tenant: acme, User: "ann", Roles: []string{"ROLE_RETENTION_RULE_ADMIN", "ROLE_RETENTION_RULE_READ"}}
 	chief = iot.Principal{Tenant: iot.Management, User: "eve", Roles: admin.Roles}
 )
 
@@ -202,7 +202,7 @@ func TestWhoMayChangeWhat(t *testing.T) {
 	}
 	_, err = f.rules.Update(ctx, admin, fixed.ID+100, retention.Patch{})
 	f.kind("unknown", err, fault.NotFound)
-	reader := iot.Principal{Tenant: acme, User: "bob", Roles: admin.Roles[:1]}
+	reader := iot.Principal{Tenant: acme, User: "bob", Roles: admin.Roles[1:]}
 	_, err = f.rules.Update(ctx, reader, r.ID, retention.Patch{})
 	f.kind("reader", err, fault.Denied)
 	if all := strings.Join(f.audit.lines, "\n"); !strings.Contains(all, "Retention rule created") || !strings.Contains(all, "Retention rule updated") {
