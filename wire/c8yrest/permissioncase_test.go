@@ -190,11 +190,11 @@ func featureCases() []permissionCase {
 func retentionCases() []permissionCase {
 	const r = "/retention/retentions"
 	return []permissionCase{
-		{"GET " + r, "", [people]int{401, 403, 200, 403, 403, 200}},
-		{"POST " + r, `{"dataType":"EVENT","maximumAge":100}`, [people]int{401, 403, 403, 201, 403, 201}},
-		{"GET " + r + "/99999", "", [people]int{401, 403, 404, 403, 403, 404}},
-		{"PUT " + r + "/99999", `{"maximumAge":100}`, [people]int{401, 403, 403, 404, 403, 404}},
-		{"DELETE " + r + "/99999", "", [people]int{401, 403, 403, 404, 403, 404}},
-		{"GET /isobar/retention/preview", "", [people]int{401, 403, 200, 403, 403, 200}},
+		{"GET " + r, "", [people]int{401, 403, 403, 403, 403, 200}},
+		{"POST " + r, `{"dataType":"EVENT","maximumAge":100}`, [people]int{401, 403, 403, 403, 403, 201}},
+		{"GET " + r + "/99999", "", [people]int{401, 403, 403, 403, 403, 404}},
+		{"PUT " + r + "/99999", `{"maximumAge":100}`, [people]int{401, 403, 403, 403, 403, 404}},
+		{"DELETE " + r + "/99999", "", [people]int{401, 403, 403, 403, 403, 404}},
+		{"GET /isobar/retention/preview", "", [people]int{401, 403, 403, 403, 403, 200}},
 	}
 }
