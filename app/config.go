@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/isobar-iot/isobar/governance/retention"
 	"github.com/isobar-iot/isobar/security/protect"
 )
 
@@ -37,6 +38,8 @@ type Config struct {
 	Mail           MailConfig
 	Services       ServicesConfig
 	Files          FilesConfig
+	// RetentionDays is after how many days a rule of retention removes everything of tenants that are created from now on; 0: they have no rule.
+	RetentionDays int
 	// OIDCAllowInsecure lets tenants name providers and LDAP servers on this machine, also without encryption.
 	OIDCAllowInsecure bool
 	LogLevel          string
@@ -71,6 +74,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	c.Mail.flags(f)
 	c.Services.flags(f)
 	c.Files.flags(f)
+	f.IntVar(&c.RetentionDays, "retention-days", 0, "give tenants that are created a rule of retention that removes everything after so many days, up to 3650; 0: none, everything is kept")
 	f.BoolVar(&c.OIDCAllowInsecure, "oidc-allow-insecure", false, "for tests: let tenants name providers of single sign-on and LDAP servers on this machine, also without encryption")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", "text", "text or json")
@@ -192,6 +196,9 @@ func (c *Config) Check() error {
 		if !strings.Contains(name, ".") || strings.ContainsAny(name, "*/: ") {
 			bad("acme-domain: %q is not a full host name; wildcards are not possible", name)
 		}
+	}
+	if c.RetentionDays < 0 || c.RetentionDays > retention.MaxAge {
+		bad("retention-days: must be a number of days from 0 to %d", retention.MaxAge)
 	}
 	c.Edge.check(bad)
 	c.Mail.check(bad)

@@ -17,12 +17,15 @@ func startRetention(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.retention = retention.New(retention.Deps{Store: store, Policy: p.policy, Audit: p.audit, Clock: p.clock, Log: p.component("retention"), Keepers: p.keepers(), Tenants: p.tenantIDs})
+	p.retention = retention.New(retention.Deps{Store: store, Policy: p.policy, Audit: p.audit, Clock: p.clock, Log: p.component("retention"), Keepers: p.keepers(), Tenants: p.tenantIDs,
+		FirstAge: p.conf.RetentionDays})
+	p.tenants.AddFounder(p.retention.Found)
 	run, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.retention.Run(run) })
 	return func(context.Context) error {
 		cancel()
+		p.retention.Close()
 		running.Wait()
 		return nil
 	}, nil
@@ -51,7 +54,7 @@ func (p *parts) keepers() map[retention.DataType]retention.Keeper {
 		}
 		return keeper{func(ctx context.Context, t iot.TenantID, q retention.Query) (retention.Found, error) {
 			h, err := held(ctx, t, query(q))
-			return retention.Found{Documents: h.Documents, Devices: h.Sources, More: h.More}, err
+			return retention.Found{Documents: h.Documents, Devices: h.Sources, Bytes: h.Bytes, More: h.More}, err
 		}, func(ctx context.Context, t iot.TenantID, q retention.Query) (int64, error) {
 			return retain(ctx, t, query(q))
 		}}
@@ -60,17 +63,23 @@ func (p *parts) keepers() map[retention.DataType]retention.Keeper {
 		retention.Measurements: data(p.telemetry.HeldMeasurements, p.telemetry.Retain),
 		retention.Events:       data(p.telemetry.HeldEvents, p.telemetry.RetainEvents),
 		retention.Alarms:       data(p.telemetry.HeldAlarms, p.telemetry.RetainAlarms),
-		retention.Operations: keeper{func(ctx context.Context, t iot.TenantID, q retention.Query) (f retention.Found, err error) {
-			f.Documents, f.Devices, err = p.operations.Held(ctx, t, q.Before, q.Source, q.Fragment)
-			return f, err
+		retention.Operations: keeper{func(ctx context.Context, t iot.TenantID, q retention.Query) (retention.Found, error) {
+			h, err := p.operations.Held(ctx, t, q.Before, q.Source, q.Fragment)
+			return retention.Found{Documents: h.Documents, Devices: h.Devices, Bytes: h.Bytes}, err
 		}, func(ctx context.Context, t iot.TenantID, q retention.Query) (int64, error) {
 			return p.operations.Retain(ctx, t, q.Before, q.Source, q.Fragment)
 		}},
-		retention.AuditRecords: keeper{func(ctx context.Context, t iot.TenantID, q retention.Query) (retention.Found, error) {
-			_, n, err := p.audit.List(ctx, iot.System(t), audit.Query{To: q.Before, Limit: 1})
-			return retention.Found{Documents: int64(n)}, err
+		retention.BulkOperations: keeper{func(ctx context.Context, t iot.TenantID, q retention.Query) (retention.Found, error) {
+			h, err := p.bulks.HeldBulks(ctx, t, q.Before, q.Fragment)
+			return retention.Found{Documents: h.Documents, Devices: h.Devices, Bytes: h.Bytes}, err
 		}, func(ctx context.Context, t iot.TenantID, q retention.Query) (int64, error) {
-			n, err := p.audit.Forget(ctx, t, q.Before)
+			return p.bulks.RetainBulks(ctx, t, q.Before, q.Fragment)
+		}},
+		retention.AuditRecords: keeper{func(ctx context.Context, t iot.TenantID, q retention.Query) (f retention.Found, err error) {
+			f.Documents, f.Devices, f.Bytes, err = p.audit.Held(ctx, t, audit.Old{Before: q.Before, Source: q.Source, Type: q.Type})
+			return f, err
+		}, func(ctx context.Context, t iot.TenantID, q retention.Query) (int64, error) {
+			n, err := p.audit.Forget(ctx, t, audit.Old{Before: q.Before, Source: q.Source, Type: q.Type})
 			return int64(n), err
 		}},
 	}

@@ -124,7 +124,7 @@ func startAccess(ctx context.Context, p *parts) (stopFunc, error) {
 	}
 	p.tenants.Serve(p.users)
 	p.tenants.AddEraser("auditStubs", false, func(ctx context.Context, t iot.TenantID) (int64, error) {
-		n, err := p.audit.Forget(ctx, t, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)) // whatever time a record claims
+		n, err := p.audit.Forget(ctx, t, audit.Old{Before: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}) // whatever time a record claims
 		return int64(n), err
 	})
 	if p.topics, err = access.NewTopics(access.TopicDeps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock}); err != nil {

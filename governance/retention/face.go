@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -23,37 +24,69 @@ type Deps struct {
 	Clock   clock.Clock
 	Log     *slog.Logger
 	Keepers map[DataType]Keeper // a data type without one is left alone
+	// FirstAge is after how many days the first rule of a tenant that is created removes everything; 0: it has no rule.
+	FirstAge int
 	// Tenants lists all tenants.
 	Tenants func(ctx context.Context) ([]iot.TenantID, error)
 }
 
 // Rules is the face. It is safe for concurrent use.
-type Rules struct{ d Deps }
+type Rules struct {
+	d       Deps
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup
+	places  chan struct{} // of runs that people asked for
 
-// New returns Rules, which run nothing by themselves: Run does.
-func New(d Deps) *Rules { return &Rules{d} }
+	mu   sync.Mutex
+	held map[iot.TenantID]bool // it was said that the clock has leapt
+}
+
+// New returns Rules, which run nothing by themselves: Run does, and Start.
+func New(d Deps) *Rules {
+	s := &Rules{d: d, places: make(chan struct{}, maxStarted), held: map[iot.TenantID]bool{}}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Close ends the runs that people asked for and waits for them.
+func (s *Rules) Close() {
+	s.end()
+	s.running.Wait()
+}
+
+// Found gives a tenant that was just created its first rule, if FirstAge says so. It acts for the platform.
+func (s *Rules) Found(ctx context.Context, t iot.TenantID) error {
+	const op = fault.Op("retention.Found")
+	if err := s.begin(ctx, t); err != nil || s.d.FirstAge == 0 {
+		return sqlkit.Fault(op, err)
+	}
+	p := iot.System(t)
+	r, _, err := s.d.Store.Create(ctx, t, Rule{DataType: Any, FragmentType: Any, Type: Any, Source: Any, MaximumAge: s.d.FirstAge, Editable: true}, MaxRules, s.revision(p))
+	if err != nil {
+		return sqlkit.Fault(op, err)
+	}
+	s.record(ctx, p, "Retention rule created", r.ID, iot.Diff(nil, r.doc()))
+	return nil
+}
 
 func (s *Rules) revision(p iot.Principal) sqlkit.Revision {
 	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}
 }
 
-// allow checks the permission, and that the tenant has begun.
-func (s *Rules) allow(ctx context.Context, op fault.Op, p iot.Principal, l access.Level) error {
-	if err := s.d.Policy.Check(ctx, p, access.Retention, l, access.Object{}); err != nil {
-		return err
-	}
-	return sqlkit.Fault(op, s.begin(ctx, p.Tenant))
+// allow checks the permission.
+func (s *Rules) allow(ctx context.Context, p iot.Principal, l access.Level) error {
+	return s.d.Policy.Check(ctx, p, access.Retention, l, access.Object{})
 }
 
 func (s *Rules) begin(ctx context.Context, t iot.TenantID) error {
-	rev := s.revision(iot.System(t))
-	return s.d.Store.Begin(ctx, t, first(), rev.At, rev)
+	return s.d.Store.Begin(ctx, t, s.d.Clock.Now())
 }
 
 // List returns the rules of p's tenant in order of id. It needs ROLE_RETENTION_RULE_READ.
 func (s *Rules) List(ctx context.Context, p iot.Principal) ([]Rule, error) {
 	const op = fault.Op("retention.List")
-	if err := s.allow(ctx, op, p, access.Read); err != nil {
+	if err := s.allow(ctx, p, access.Read); err != nil {
 		return nil, err
 	}
 	rules, err := s.d.Store.List(ctx, p.Tenant)
@@ -63,7 +96,7 @@ func (s *Rules) List(ctx context.Context, p iot.Principal) ([]Rule, error) {
 // Get returns a rule. It needs ROLE_RETENTION_RULE_READ.
 func (s *Rules) Get(ctx context.Context, p iot.Principal, id iot.ID) (Rule, error) {
 	const op = fault.Op("retention.Get")
-	if err := s.allow(ctx, op, p, access.Read); err != nil {
+	if err := s.allow(ctx, p, access.Read); err != nil {
 		return Rule{}, err
 	}
 	r, err := s.d.Store.Get(ctx, p.Tenant, id)
@@ -105,7 +138,7 @@ func (x Patch) apply(p iot.Principal, r Rule) (Rule, error) {
 // Create adds a rule to p's tenant; conditions that are not given are Any, MaximumAge must be given. It needs ROLE_RETENTION_RULE_ADMIN.
 func (s *Rules) Create(ctx context.Context, p iot.Principal, x Patch) (Rule, error) {
 	const op = fault.Op("retention.Create")
-	if err := s.allow(ctx, op, p, access.Admin); err != nil {
+	if err := s.allow(ctx, p, access.Admin); err != nil {
 		return Rule{}, err
 	}
 	r, err := x.apply(p, Rule{Editable: true})
@@ -126,7 +159,7 @@ func (s *Rules) Create(ctx context.Context, p iot.Principal, x Patch) (Rule, err
 // Update changes a rule. It needs ROLE_RETENTION_RULE_ADMIN; a rule that is not editable is changed by the tenant management only.
 func (s *Rules) Update(ctx context.Context, p iot.Principal, id iot.ID, x Patch) (Rule, error) {
 	const op = fault.Op("retention.Update")
-	if err := s.allow(ctx, op, p, access.Admin); err != nil {
+	if err := s.allow(ctx, p, access.Admin); err != nil {
 		return Rule{}, err
 	}
 	before, after, err := s.d.Store.Update(ctx, p.Tenant, id, s.revision(p), func(r Rule) (Rule, error) {
@@ -147,7 +180,7 @@ func (s *Rules) Update(ctx context.Context, p iot.Principal, id iot.ID, x Patch)
 // Delete removes a rule. It needs ROLE_RETENTION_RULE_ADMIN, and a rule that is editable.
 func (s *Rules) Delete(ctx context.Context, p iot.Principal, id iot.ID) error {
 	const op = fault.Op("retention.Delete")
-	if err := s.allow(ctx, op, p, access.Admin); err != nil {
+	if err := s.allow(ctx, p, access.Admin); err != nil {
 		return err
 	}
 	gone, err := s.d.Store.Delete(ctx, p.Tenant, id, s.revision(p), func(r Rule) error {

@@ -34,8 +34,6 @@ var dataTypes = []DataType{Alarms, AuditRecords, BulkOperations, Events, Measure
 const (
 	// MaxAge is the longest time of keeping, in days: ten years.
 	MaxAge = 3650
-	// DefaultAge is how many days the first rule of a tenant keeps everything.
-	DefaultAge = 60
 	// MaxRules is how many rules a tenant can have.
 	MaxRules = 1000
 	// maxName is how many bytes a type or fragment type can have.
@@ -51,10 +49,6 @@ type Rule struct {
 	Source       string // the id of an object, without those below it
 	MaximumAge   int    // days, 1 to MaxAge
 	Editable     bool   // false: only the tenant management changes it
-}
-
-func first() Rule {
-	return Rule{DataType: Any, FragmentType: Any, Type: Any, Source: Any, MaximumAge: DefaultAge, Editable: true}
 }
 
 func (r Rule) check() error {
@@ -101,9 +95,7 @@ func (r Rule) query(d DataType, now time.Time) (q Query, ok bool) {
 		q.Fragment = r.FragmentType
 	}
 	switch {
-	case d == AuditRecords && (r.DataType == Any || q.Type != "" || q.Source != 0):
-		return q, false // the log forgets by age only, and only if a rule names it
-	case q.Type != "" && (d == Operations || d == BulkOperations):
+	case q.Type != "" && (d == Operations || d == BulkOperations), q.Source != 0 && d == BulkOperations:
 		return q, false
 	case q.Fragment != "" && (d == Alarms || d == AuditRecords):
 		return q, false
@@ -113,8 +105,9 @@ func (r Rule) query(d DataType, now time.Time) (q Query, ok bool) {
 
 // Found is how much a query selects.
 type Found struct {
-	Documents, Devices int64
-	More               bool // counting ended before all was seen
+	Documents, Devices int64 // devices: how many sources they are of
+	Bytes              int64 // of what they say: their members as JSON, without indexes and compression
+	More               bool  // counting ended before all was seen
 }
 
 // Keeper removes and counts the documents of one data type. It acts for the platform and is safe for concurrent use.
@@ -125,11 +118,17 @@ type Keeper interface {
 	Remove(ctx context.Context, t iot.TenantID, q Query) (int64, error)
 }
 
+// State is when the rules of a tenant last ran, and how far that run got.
+type State struct {
+	Ran      time.Time
+	Progress Progress // zero: they never ran
+}
+
 // Store keeps rules, and when they ran. Errors are raw: a missing row is sql.ErrNoRows. Every method is atomic and durable when it returns, and
 // safe for concurrent use. Changes keep superseded versions.
 type Store interface {
-	// Begin gives a tenant its first rule and says that the rules ran at a time, unless it was called for the tenant before.
-	Begin(ctx context.Context, t iot.TenantID, r Rule, now time.Time, rev sqlkit.Revision) error
+	// Begin says that the rules of a tenant ran at a time, unless it was called for the tenant before; then it does nothing.
+	Begin(ctx context.Context, t iot.TenantID, now time.Time) error
 	// Create stores a rule under a new id, unless there are already most of them: full.
 	Create(ctx context.Context, t iot.TenantID, r Rule, most int, rev sqlkit.Revision) (created Rule, full bool, err error)
 	Get(ctx context.Context, t iot.TenantID, id iot.ID) (Rule, error)
@@ -139,6 +138,13 @@ type Store interface {
 	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(Rule) (Rule, error)) (before, after Rule, err error)
 	// Delete removes a rule if may, which may run more than once, returns nil for it.
 	Delete(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, may func(Rule) error) (Rule, error)
-	// Claim says that the rules of a tenant run now, if they did not since a time. Of any number of callers at once only one gets true.
-	Claim(ctx context.Context, t iot.TenantID, since, now time.Time) (bool, error)
+	// State returns the state of a tenant that has begun.
+	State(ctx context.Context, t iot.TenantID) (State, error)
+	// Claim says that a run begins now, if the last one did not begin after a time and no node is at one. Of any number of callers at once only one
+	// gets true. The claim ends by Report, or a lease later.
+	Claim(ctx context.Context, t iot.TenantID, since, now time.Time, lease time.Duration) (bool, error)
+	// Report keeps how far a run got and makes its claim last a lease from now on; one that has ended gives the claim up.
+	Report(ctx context.Context, t iot.TenantID, p Progress, now time.Time, lease time.Duration) error
+	// Rewind says that the rules ran now, if they are said to have run later: the clock was wrong then.
+	Rewind(ctx context.Context, t iot.TenantID, now time.Time) error
 }

@@ -48,6 +48,12 @@ func (s *Tenants) AddEraser(name string, late bool, erase func(context.Context, 
 	s.erasers = append(s.erasers, eraser{name, late, erase})
 }
 
+// AddFounder registers what prepares a component for a tenant that was just created. What fails is logged: the tenant is there by then. Call it before
+// the first request.
+func (s *Tenants) AddFounder(found func(context.Context, iot.TenantID) error) {
+	s.founders = append(s.founders, found)
+}
+
 // Receipt says what was erased with a tenant. SHA256 is over its JSON without that member.
 type Receipt struct {
 	Tenant   iot.TenantID     `json:"tenant"`
@@ -255,6 +261,11 @@ func (s *Tenants) Create(ctx context.Context, p iot.Principal, d Draft) (t Tenan
 		}
 	}
 	s.record(ctx, p, "Tenant created", t.ID, Tenant{}, t)
+	for _, found := range s.founders {
+		if err := found(ctx, t.ID); err != nil {
+			s.d.Log.Error("prepare a new tenant", "tenant", t.ID, "err", err)
+		}
+	}
 	return t, code, nil
 }
 

@@ -105,9 +105,11 @@ type Tenants struct {
 	d       Deps
 	realms  Realms
 	erasers []eraser
-	checks  map[OptionKey]func(value string) error
-	closed  chan struct{}
-	running sync.WaitGroup
+	// founders prepare what is created.
+	founders []func(context.Context, iot.TenantID) error
+	checks   map[OptionKey]func(value string) error
+	closed   chan struct{}
+	running  sync.WaitGroup
 
 	mu      sync.RWMutex // guards known and domains
 	known   map[iot.TenantID]Tenant

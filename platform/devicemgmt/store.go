@@ -55,7 +55,7 @@ type Store interface {
 	// Expire is Delete without a trace: no version of the operations stays.
 	Expire(ctx context.Context, t iot.TenantID, q Query) ([]iot.Operation, error)
 	// Held counts the operations that match q, and their devices.
-	Held(ctx context.Context, t iot.TenantID, q Query) (operations, devices int64, err error)
+	Held(ctx context.Context, t iot.TenantID, q Query) (Held, error)
 	// SetDelivery records how far an operation got on its way, without a new version.
 	SetDelivery(ctx context.Context, t iot.TenantID, id iot.ID, d iot.Delivery) error
 	History(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version, error)
@@ -99,6 +99,11 @@ type BulkStore interface {
 	// DueBulks returns up to limit bulk operations of all tenants for which there is work, longest due first, and, if there are none, when the next
 	// one will be; zero if none will.
 	DueBulks(ctx context.Context, now time.Time, limit int) (due []BulkKey, next time.Time, err error)
+	// ExpireBulks removes, with their versions, up to DeleteBatch bulk operations that were created before a time, have that top-level fragment if one
+	// is given, and are over: nothing waits, is pending or executed. It returns their ids. Fewer than DeleteBatch means: all are gone.
+	ExpireBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) ([]iot.ID, error)
+	// HeldBulks counts what ExpireBulks would remove.
+	HeldBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) (Held, error)
 	// PostponeBulk says when there will be work again, if there is any; zero: never.
 	PostponeBulk(ctx context.Context, t iot.TenantID, id iot.ID, until time.Time) error
 }

@@ -36,7 +36,8 @@ func (tm *Telemetry) Retain(ctx context.Context, t iot.TenantID, q RetentionQuer
 // Held is how many documents a query of retention selects, and of how many sources.
 type Held struct {
 	Documents, Sources int64
-	More               bool // counting ended at MaxHeld
+	Bytes              int64 // of names, units, texts and values, as they are written in JSON
+	More               bool  // counting ended at MaxHeld
 }
 
 // MaxHeld is how many measurements HeldMeasurements counts at most, since it has to read them.
@@ -57,11 +58,25 @@ func (tm *Telemetry) HeldMeasurements(ctx context.Context, t iot.TenantID, q Ret
 			return false
 		}
 		h.Documents++
+		h.Bytes += sizeOf(m)
 		sources[m.Source] = struct{}{}
 		return true
 	})
 	h.Sources = int64(len(sources))
 	return h, sqlkit.Fault(op, err)
+}
+
+func sizeOf(m *iot.Measurement) int64 {
+	var number [40]byte
+	n := len(m.Type)
+	for i := range m.Samples {
+		s := &m.Samples[i]
+		n += len(s.Fragment) + len(s.Series) + len(s.Unit) + len(s.Value.AppendTo(number[:0]))
+	}
+	for _, x := range m.Extra {
+		n += len(x.Name) + len(x.Raw)
+	}
+	return int64(n)
 }
 
 func (q RetentionQuery) sources() []iot.ID {

@@ -31,6 +31,13 @@ type Query struct {
 	Limit       int
 }
 
+// Old selects records whose time of keeping is over: those whose Time is before a time and, if they are given, about a source and of a type.
+type Old struct {
+	Before time.Time
+	Source iot.ID
+	Type   string
+}
+
 // Store keeps the chains. It has no way to change or delete a record, only to empty old ones. Safe for concurrent use.
 type Store interface {
 	// Append adds records to the end of a tenant's chain and makes them durable, all or none. It returns the head that it found and the signed
@@ -40,8 +47,10 @@ type Store interface {
 	Get(ctx context.Context, t iot.TenantID, id iot.ID) (iot.AuditRecord, error)
 	// List returns a page and the number of all that match. Stubs match nothing.
 	List(ctx context.Context, t iot.TenantID, q Query) ([]iot.AuditRecord, int, error)
-	// Redact empties at most limit records whose Time is before a time, and returns how many. What stays is a signed stub.
-	Redact(ctx context.Context, t iot.TenantID, before time.Time, limit int) (int, error)
+	// Redact empties at most limit records that q selects, and returns how many. What stays is a signed stub.
+	Redact(ctx context.Context, t iot.TenantID, q Old, limit int) (int, error)
+	// Held counts what Redact would empty, the sources that it is about, and the bytes of it.
+	Held(ctx context.Context, t iot.TenantID, q Old) (records, sources, bytes int64, err error)
 	// Adopt moves at most limit records that were written before there was a chain to the ends of the chains, in the order of their ids, and
 	// returns how many.
 	Adopt(ctx context.Context, limit int, at time.Time) (int, error)
@@ -270,14 +279,20 @@ func (l *Log) List(ctx context.Context, p iot.Principal, q Query) ([]iot.AuditRe
 // redactBatch records are emptied by one transaction.
 const redactBatch = 200
 
-// Forget empties the records of a tenant whose Time is before a time, for the retention rules of the platform, and returns how many. Their number
+// Held counts what Forget would empty, the sources that it is about, and the bytes of it. It acts for the platform.
+func (l *Log) Held(ctx context.Context, t iot.TenantID, q Old) (records, sources, bytes int64, err error) {
+	records, sources, bytes, err = l.d.Store.Held(ctx, t, q)
+	return records, sources, bytes, sqlkit.Fault("audit.Held", err)
+}
+
+// Forget empties the records of a tenant that q selects, for the retention rules of the platform, and returns how many. Their number
 // and hash stay, so that the chain still verifies, and a record says what was done, also when not all of it could be.
-func (l *Log) Forget(ctx context.Context, t iot.TenantID, before time.Time) (int, error) {
+func (l *Log) Forget(ctx context.Context, t iot.TenantID, q Old) (int, error) {
 	const op = fault.Op("audit.Forget")
 	total := 0
 	var failed error
 	for {
-		n, err := l.d.Store.Redact(ctx, t, before, redactBatch)
+		n, err := l.d.Store.Redact(ctx, t, q, redactBatch)
 		total += n
 		if err != nil {
 			failed = sqlkit.Fault(op, err)
@@ -290,7 +305,7 @@ func (l *Log) Forget(ctx context.Context, t iot.TenantID, before time.Time) (int
 		return 0, failed
 	}
 	_, err := l.write(iot.System(t), iot.AuditRecord{Type: "Audit", Activity: "Audit records removed",
-		Text: fmt.Sprintf("%d audit records from before %s were removed by retention", total, iot.FormatTime(before))})
+		Text: fmt.Sprintf("%d audit records from before %s were removed by retention", total, iot.FormatTime(q.Before))})
 	if failed == nil && err != nil {
 		failed = fault.E(op, err)
 	}

@@ -93,14 +93,14 @@ func TestAuditLog(t *testing.T) {
 			t.Errorf("about another's object: %v", err)
 		}
 
-		if n, err := log.Forget(ctx, "a", from); err != nil || n != 2 {
+		if n, err := log.Forget(ctx, "a", audit.Old{Before: from}); err != nil || n != 2 {
 			t.Errorf("forget: %d %v", n, err)
 		}
 		records, n, err = log.List(ctx, reader, audit.Query{Limit: 1})
 		if err != nil || n != 6 || !strings.Contains(records[0].Text, "2 audit records") || records[0].User != "system" {
 			t.Errorf("the record about it: %+v %d %v", records, n, err)
 		}
-		if n, err := log.Forget(ctx, "a", from); err != nil || n != 0 {
+		if n, err := log.Forget(ctx, "a", audit.Old{Before: from}); err != nil || n != 0 {
 			t.Errorf("nothing is left to forget: %d %v", n, err)
 		}
 		if _, n, err := log.List(ctx, reader, audit.Query{Limit: 1}); err != nil || n != 6 {

@@ -1,7 +1,9 @@
 package c8yrest
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -12,7 +14,8 @@ import (
 func retentionRoutes() []Route {
 	const r = "/retention/retentions"
 	return []Route{get(r, listRetentionRules), post(r, createRetentionRule), get(r+"/{id}", getRetentionRule), put(r+"/{id}", putRetentionRule), del(r+"/{id}", deleteRetentionRule),
-		get("/isobar/retention/preview", previewRetention)}
+		get("/isobar/retention/preview", previewRetention),
+		post("/isobar/retention/run", startRetention), get("/isobar/retention/run", retentionStatus)}
 }
 
 func (c *call) writeRetentionRule(o *object, r retention.Rule) {
@@ -157,10 +160,66 @@ func previewRetention(c *call) error {
 		}
 		o.int("documents", f.Documents)
 		o.int("devices", f.Devices)
+		o.int("bytes", f.Bytes)
 		o.bool("more", f.More)
 		o.close()
 	}
 	o.endList()
 	o.close()
 	return c.json(http.StatusOK, "", o.b)
+}
+
+func startRetention(c *call) error {
+	st, err := c.s.Retention.Start(c.ctx, c.p)
+	if err != nil {
+		return err
+	}
+	return c.retentionRun(http.StatusAccepted, st)
+}
+
+func retentionStatus(c *call) error {
+	st, err := c.s.Retention.Status(c.ctx, c.p)
+	if err != nil {
+		return err
+	}
+	return c.retentionRun(http.StatusOK, st)
+}
+
+// retentionState names a status in one word.
+func retentionState(st retention.Status) string {
+	switch p := st.Progress; {
+	case st.Running():
+		return "RUNNING"
+	case st.Waits:
+		return "WAITING"
+	case p.Began.IsZero():
+		return "NEVER"
+	case p.Failed != "":
+		return "FAILED"
+	}
+	return "COMPLETED"
+}
+
+func (c *call) retentionRun(status int, st retention.Status) error {
+	p := st.Progress
+	var o object
+	o.open()
+	o.text("state", retentionState(st))
+	if !p.Began.IsZero() {
+		o.time("startTime", p.Began)
+	}
+	if !p.Ended.IsZero() {
+		o.time("endTime", p.Ended)
+	}
+	o.some("user", string(p.By))
+	o.int("steps", int64(p.Steps))
+	o.int("stepsDone", int64(p.Done))
+	o.begin("removed")
+	for _, d := range slices.Sorted(maps.Keys(p.Removed)) {
+		o.int(string(d), p.Removed[d])
+	}
+	o.close()
+	o.some("failure", p.Failed)
+	o.close()
+	return c.json(status, "", o.b)
 }

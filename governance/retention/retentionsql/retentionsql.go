@@ -51,23 +51,14 @@ func insert(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, r retention.Rule
 }
 
 // Begin implements retention.Store.
-func (s *Store) Begin(ctx context.Context, t iot.TenantID, r retention.Rule, now time.Time, rev sqlkit.Revision) error {
+func (s *Store) Begin(ctx context.Context, t iot.TenantID, now time.Time) error {
 	var ran int64
-	const begun = `SELECT ran FROM retention_run WHERE tenant = ?`
-	if err := s.db.QueryRow(ctx, begun, string(t)).Scan(&ran); !errors.Is(err, sql.ErrNoRows) {
+	if err := s.db.QueryRow(ctx, `SELECT ran FROM retention_run WHERE tenant = ?`, string(t)).Scan(&ran); !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	id, err := s.db.NextID(ctx, string(t), "retention")
-	if err != nil {
-		return err
-	}
-	r.ID = iot.ID(id)
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO retention_run (tenant, ran) VALUES (?,?) ON CONFLICT (tenant) DO NOTHING`, string(t), now.UnixMilli())
-		if err != nil || n == 0 {
-			return err
-		}
-		return insert(ctx, tx, t, r, rev)
+		_, err := tx.Exec(ctx, `INSERT INTO retention_run (tenant, ran, busy, progress) VALUES (?,?,0,'') ON CONFLICT (tenant) DO NOTHING`, string(t), now.UnixMilli())
+		return err
 	})
 }
 
@@ -164,12 +155,52 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old row, rev 
 	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindRetentionRule), ID: old.ID.String(), From: old.since, Until: rev, Deleted: deleted, Doc: doc})
 }
 
-// Claim implements retention.Store.
-func (s *Store) Claim(ctx context.Context, t iot.TenantID, since, now time.Time) (mine bool, err error) {
+// State implements retention.Store.
+func (s *Store) State(ctx context.Context, t iot.TenantID) (st retention.State, err error) {
+	var ran int64
+	var doc []byte
+	if err := s.db.QueryRow(ctx, `SELECT ran, progress FROM retention_run WHERE tenant = ?`, string(t)).Scan(&ran, &doc); err != nil {
+		return st, err
+	}
+	st.Ran = iot.FromMillis(ran)
+	if len(doc) > 0 {
+		err = json.Unmarshal(doc, &st.Progress)
+	}
+	return st, err
+}
+
+// Claim implements retention.Store. A claim that ends later than a lease from now was made by a clock that was wrong.
+func (s *Store) Claim(ctx context.Context, t iot.TenantID, since, now time.Time, lease time.Duration) (mine bool, err error) {
+	ms := now.UnixMilli()
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE retention_run SET ran = ? WHERE tenant = ? AND ran <= ?`, now.UnixMilli(), string(t), since.UnixMilli())
+		n, err := tx.Exec(ctx, `UPDATE retention_run SET ran = ?, busy = ? WHERE tenant = ? AND ran <= ? AND (busy <= ? OR busy > ?)`,
+			ms, ms+lease.Milliseconds(), string(t), since.UnixMilli(), ms, ms+lease.Milliseconds())
 		mine = n > 0
 		return err
 	})
 	return mine, err
+}
+
+// Report implements retention.Store.
+func (s *Store) Report(ctx context.Context, t iot.TenantID, p retention.Progress, now time.Time, lease time.Duration) error {
+	doc, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	busy := now.Add(lease).UnixMilli()
+	if !p.Ended.IsZero() {
+		busy = 0
+	}
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE retention_run SET busy = ?, progress = ? WHERE tenant = ?`, busy, string(doc), string(t))
+		return err
+	})
+}
+
+// Rewind implements retention.Store.
+func (s *Store) Rewind(ctx context.Context, t iot.TenantID, now time.Time) error {
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE retention_run SET ran = ? WHERE tenant = ? AND ran > ?`, now.UnixMilli(), string(t), now.UnixMilli())
+		return err
+	})
 }

@@ -26,7 +26,7 @@ var (
 
 // TestStore runs the suite; open returns an empty store.
 func TestStore(t *testing.T, open func(t *testing.T) retention.Store) {
-	for name, test := range map[string]func(*testing.T, retention.Store){"rules are kept": testRules, "a tenant begins once": testBegin, "a day is claimed once": testClaim,
+	for name, test := range map[string]func(*testing.T, retention.Store){"rules are kept": testRules, "a tenant begins once": testBegin, "a day is claimed once": testClaim, "a run reports": testReport,
 		"the number of rules is bounded": testBound} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -98,31 +98,41 @@ func testRules(t *testing.T, s retention.Store) {
 
 func testBegin(t *testing.T, s retention.Store) {
 	ctx := context.Background()
+	if _, err := s.State(ctx, tenant); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("a tenant that has not begun: %v", err)
+	}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			if err := s.Begin(ctx, tenant, rule, start, rev); err != nil {
+			if err := s.Begin(ctx, tenant, start); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	rules := list(t, s, tenant)
-	if len(rules) != 1 || rules[0].MaximumAge != rule.MaximumAge {
-		t.Fatalf("%+v", rules)
+	must(t, s.Begin(ctx, tenant, start.Add(time.Hour)))
+	if st, err := s.State(ctx, tenant); err != nil || !st.Ran.Equal(start) || !st.Progress.Began.IsZero() {
+		t.Errorf("%+v %v", st, err)
 	}
-	_, err := s.Delete(ctx, tenant, rules[0].ID, rev, func(retention.Rule) error { return nil })
-	must(t, err)
-	must(t, s.Begin(ctx, tenant, rule, start, rev))
 	if rules := list(t, s, tenant); len(rules) != 0 {
-		t.Errorf("a rule that was deleted came back: %+v", rules)
+		t.Errorf("rules that nobody made: %+v", rules)
+	}
+	must(t, s.Rewind(ctx, tenant, start.Add(time.Hour)))
+	if st, err := s.State(ctx, tenant); err != nil || !st.Ran.Equal(start) {
+		t.Errorf("a clock that is right: %+v %v", st, err)
+	}
+	must(t, s.Rewind(ctx, tenant, start.Add(-time.Hour)))
+	if st, err := s.State(ctx, tenant); err != nil || !st.Ran.Equal(start.Add(-time.Hour)) {
+		t.Errorf("a clock that was wrong: %+v %v", st, err)
 	}
 }
+
+const day, lease = 24 * time.Hour, 5 * time.Minute
 
 func testClaim(t *testing.T, s retention.Store) {
 	ctx := context.Background()
 	claim := func(of iot.TenantID, now time.Time) bool {
-		mine, err := s.Claim(ctx, of, now.Add(-24*time.Hour), now)
+		mine, err := s.Claim(ctx, of, now.Add(-day), now, lease)
 		if err != nil {
 			t.Error(err)
 		}
@@ -131,16 +141,16 @@ func testClaim(t *testing.T, s retention.Store) {
 	if claim(tenant, start) {
 		t.Error("a tenant that has not begun")
 	}
-	must(t, s.Begin(ctx, tenant, rule, start, rev))
-	must(t, s.Begin(ctx, other, rule, start, rev))
-	if claim(tenant, start.Add(24*time.Hour-time.Millisecond)) {
+	must(t, s.Begin(ctx, tenant, start))
+	must(t, s.Begin(ctx, other, start))
+	if claim(tenant, start.Add(day-time.Millisecond)) {
 		t.Error("too early")
 	}
 	var all sync.WaitGroup
 	var won atomic.Int32
 	for range 8 {
 		all.Go(func() {
-			if claim(tenant, start.Add(24*time.Hour)) {
+			if claim(tenant, start.Add(day)) {
 				won.Add(1)
 			}
 		})
@@ -151,6 +161,44 @@ func testClaim(t *testing.T, s retention.Store) {
 	}
 	if !claim(other, start.Add(25*time.Hour)) {
 		t.Error("another tenant was not claimed")
+	}
+}
+
+func testReport(t *testing.T, s retention.Store) {
+	ctx := context.Background()
+	must(t, s.Begin(ctx, tenant, start))
+	now := func(now time.Time) bool { // as somebody who asks for a run
+		mine, err := s.Claim(ctx, tenant, now, now, lease)
+		must(t, err)
+		return mine
+	}
+	if !now(start) || now(start.Add(lease-time.Millisecond)) {
+		t.Error("the claim of a node does not last")
+	}
+	p := retention.Progress{Began: start, By: "ann", Steps: 5, Done: 2, Removed: map[retention.DataType]int64{retention.Events: 3}}
+	must(t, s.Report(ctx, tenant, p, start.Add(lease-time.Millisecond), lease))
+	if now(start.Add(lease)) {
+		t.Error("a node that lives has lost its claim")
+	}
+	st, err := s.State(ctx, tenant)
+	must(t, err)
+	if got := st.Progress; !got.Began.Equal(start) || !got.Ended.IsZero() || got.By != "ann" || got.Steps != 5 || got.Done != 2 || got.Removed[retention.Events] != 3 {
+		t.Errorf("%+v", got)
+	}
+	if !now(start.Add(2 * lease)) {
+		t.Error("a node that died keeps its claim")
+	}
+	must(t, s.Rewind(ctx, tenant, start.Add(-365*day)))
+	if !now(start.Add(-365 * day)) {
+		t.Error("the claim of a clock that was a year ahead lasts for a year")
+	}
+	p.Ended, p.Failed = start.Add(time.Minute), "down"
+	must(t, s.Report(ctx, tenant, p, start.Add(2*lease), lease))
+	if st, err := s.State(ctx, tenant); err != nil || !st.Progress.Ended.Equal(p.Ended) || st.Progress.Failed != "down" {
+		t.Errorf("%+v %v", st, err)
+	}
+	if !now(start.Add(2*lease + time.Millisecond)) {
+		t.Error("a run that has ended keeps its claim")
 	}
 }
 

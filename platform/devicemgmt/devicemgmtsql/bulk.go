@@ -274,6 +274,70 @@ func (s *Store) DueBulks(ctx context.Context, now time.Time, limit int) (due []d
 	return nil, next, nil
 }
 
+// over selects bulk operations that nothing comes of any more.
+const over = ` FROM bulk_operation b WHERE b.tenant = ? AND b.created < ? AND b.status IN ('COMPLETED', 'DELETED') AND b.due = 0 AND b.waiting + b.pending + b.executing = 0`
+
+// oldBulks calls fn for bulk operations that are over until it returns false. There are few of them, so that fragments need no index.
+func oldBulks(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, before time.Time, fragment, lock string, fn func(id iot.ID, bytes int64) bool) error {
+	enough := errors.New("enough")
+	err := sqlkit.Each(ctx, q, func(r *sql.Rows) error {
+		var id, texts int64
+		var doc []byte
+		if err := r.Scan(&id, &doc, &texts); err != nil {
+			return err
+		}
+		d, err := iot.ParseDoc(doc, iot.MaxDepth+1)
+		if err != nil {
+			return err
+		}
+		if fragment != "" && !d.Has(fragment) || fn(iot.ID(id), texts+int64(len(doc))) {
+			return nil
+		}
+		return enough
+	}, `SELECT b.id, b.doc, octet_length(b.note) + octet_length(b.description)`+over+` ORDER BY b.id`+lock, string(t), before.UnixMilli())
+	if errors.Is(err, enough) {
+		return nil
+	}
+	return err
+}
+
+// ExpireBulks implements devicemgmt.BulkStore.
+func (s *Store) ExpireBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) (gone []iot.ID, err error) {
+	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
+		gone = nil
+		err := oldBulks(ctx, tx, t, before, fragment, tx.ForUpdate(), func(id iot.ID, _ int64) bool {
+			gone = append(gone, id)
+			return len(gone) < devicemgmt.DeleteBatch
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range gone {
+			if err := tx.Forget(ctx, string(t), string(iot.KindBulkOperation), id.String()); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `DELETE FROM bulk_operation WHERE tenant = ? AND id = ?`, string(t), int64(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gone, nil
+}
+
+// HeldBulks implements devicemgmt.BulkStore.
+func (s *Store) HeldBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) (h devicemgmt.Held, err error) {
+	err = oldBulks(ctx, s.db, t, before, fragment, "", func(_ iot.ID, bytes int64) bool {
+		h.Documents++
+		h.Bytes += bytes
+		return true
+	})
+	return h, err
+}
+
 // PostponeBulk implements devicemgmt.BulkStore.
 func (s *Store) PostponeBulk(ctx context.Context, t iot.TenantID, id iot.ID, until time.Time) error {
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {

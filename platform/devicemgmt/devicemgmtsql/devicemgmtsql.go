@@ -145,10 +145,10 @@ func (s *Store) Expire(ctx context.Context, t iot.TenantID, q devicemgmt.Query) 
 }
 
 // Held implements devicemgmt.Store.
-func (s *Store) Held(ctx context.Context, t iot.TenantID, q devicemgmt.Query) (operations, devices int64, err error) {
+func (s *Store) Held(ctx context.Context, t iot.TenantID, q devicemgmt.Query) (h devicemgmt.Held, err error) {
 	b := s.conditions(t, access.Scope{All: true}, q)
-	err = s.db.QueryRow(ctx, `SELECT COUNT(*), COUNT(DISTINCT x.device) FROM operation x`+b.sql(), b.args...).Scan(&operations, &devices)
-	return operations, devices, err
+	err = s.db.QueryRow(ctx, `SELECT COUNT(*), COUNT(DISTINCT x.device), COALESCE(SUM(OCTET_LENGTH(x.doc) + OCTET_LENGTH(x.description)), 0) FROM operation x`+b.sql(), b.args...).Scan(&h.Documents, &h.Devices, &h.Bytes)
+	return h, err
 }
 
 // remove removes up to devicemgmt.DeleteBatch operations, after what each does with every one of them.

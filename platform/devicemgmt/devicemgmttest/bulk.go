@@ -24,7 +24,7 @@ func TestBulkStore(t *testing.T, open func(t *testing.T) BothStores) {
 	for name, test := range map[string]func(*testing.T, *bulkFixture){
 		"a bulk operation comes back as it was stored": testBulkRoundTrip, "bulk operations are found by every condition": testBulkList,
 		"every device gets one operation, whoever is first": testBulkOnce, "the pace is kept": testBulkPace, "counters follow the operations": testBulkCounters,
-		"a cancelled one creates nothing": testBulkCancel, "what is due is found": testBulkDue,
+		"a cancelled one creates nothing": testBulkCancel, "what is due is found": testBulkDue, "what is over goes without a trace": testBulkExpire,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -299,4 +299,41 @@ func testBulkDue(t *testing.T, f *bulkFixture) {
 	f.must(f.b.PostponeBulk(f.ctx, tenant, 1, time.Time{}))
 	f.must(f.b.PostponeBulk(f.ctx, tenant, 1, at(20))) // there is no work to put off
 	want(20, at(30))
+}
+
+func testBulkExpire(t *testing.T, f *bulkFixture) {
+	over := func(n int, made time.Time, s devicemgmt.BulkStatus, p devicemgmt.Progress, doc string) {
+		t.Helper()
+		f.must(f.b.CreateBulk(f.ctx, tenant, devicemgmt.Bulk{ID: iot.ID(n), Status: s, Owner: "ann", Group: 77, Start: at(0), Ramp: time.Second, Note: "n", Description: "d",
+			Fragments: f.doc(doc), Created: made, Changed: made, Progress: p}, rev(0)))
+	}
+	done := devicemgmt.Progress{Successful: 1, Failed: 1}
+	over(1, at(0), devicemgmt.BulkCompleted, done, `{"f":1}`)
+	over(2, at(0), devicemgmt.BulkDeleted, devicemgmt.Progress{}, `{"f":1}`)
+	over(3, at(0), devicemgmt.BulkCompleted, devicemgmt.Progress{Executing: 1}, `{"f":1}`)
+	over(4, at(2000), devicemgmt.BulkCompleted, done, `{"f":1}`)
+	over(5, at(0), devicemgmt.BulkCompleted, done, `{"g":1}`)
+	f.bulk(6, 1)
+	_, _, err := f.b.UpdateBulk(f.ctx, tenant, 1, rev(1), func(b devicemgmt.Bulk) (devicemgmt.Bulk, error) { b.Note = "n"; return b, nil })
+	f.must(err)
+	if h, err := f.b.HeldBulks(f.ctx, tenant, at(1000), "f"); err != nil || h != (devicemgmt.Held{Documents: 2, Bytes: 18}) {
+		t.Errorf("held %+v %v", h, err)
+	}
+	if h, err := f.b.HeldBulks(f.ctx, "other", at(1000), ""); err != nil || h != (devicemgmt.Held{}) {
+		t.Errorf("another tenant holds %+v %v", h, err)
+	}
+	for _, want := range [][]iot.ID{{1, 2}, nil} {
+		if gone, err := f.b.ExpireBulks(f.ctx, tenant, at(1000), "f"); err != nil || !slices.Equal(gone, want) {
+			t.Errorf("removed %v, want %v, %v", gone, want, err)
+		}
+	}
+	if gone, err := f.b.ExpireBulks(f.ctx, tenant, at(1000), ""); err != nil || !slices.Equal(gone, []iot.ID{5}) {
+		t.Errorf("removed %v of any fragment, %v", gone, err)
+	}
+	for _, id := range []int{3, 4, 6} {
+		f.get(id)
+	}
+	if _, err := f.b.GetBulk(f.ctx, tenant, 1); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("what was removed is there: %v", err)
+	}
 }

@@ -207,8 +207,8 @@ func testExpire(t *testing.T, f *fixture) {
 	_, _, _, err := f.s.Update(f.ctx, tenant, first, rev(1), func(o iot.Operation) iot.Operation { o.Status = iot.Successful; return o })
 	f.must(err)
 	q := devicemgmt.Query{Fragment: "f", To: at(1000)}
-	if n, devices, err := f.s.Held(f.ctx, tenant, q); err != nil || n != devicemgmt.DeleteBatch+1 || devices != 2 {
-		t.Errorf("held %d of %d, %v", n, devices, err)
+	if h, err := f.s.Held(f.ctx, tenant, q); err != nil || h != (devicemgmt.Held{Documents: devicemgmt.DeleteBatch + 1, Devices: 2, Bytes: 7 * (devicemgmt.DeleteBatch + 1)}) {
+		t.Errorf("held %+v, %v", h, err)
 	}
 	for _, want := range []int{devicemgmt.DeleteBatch, 1, 0} {
 		if gone, err := f.s.Expire(f.ctx, tenant, q); err != nil || len(gone) != want {

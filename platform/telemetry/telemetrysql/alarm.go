@@ -135,7 +135,7 @@ func (s *Store) ExpireAlarms(ctx context.Context, t iot.TenantID, q telemetry.Al
 // HeldAlarms implements telemetry.Alarms.
 func (s *Store) HeldAlarms(ctx context.Context, t iot.TenantID, q telemetry.AlarmQuery) (h telemetry.Held, err error) {
 	b := s.alarmQuery(t, access.Scope{All: true}, q)
-	err = s.db.QueryRow(ctx, held+` FROM alarm x`+b.sql(), b.args...).Scan(&h.Documents, &h.Sources)
+	err = s.db.QueryRow(ctx, held+` FROM alarm x`+b.sql(), b.args...).Scan(&h.Documents, &h.Sources, &h.Bytes)
 	return h, err
 }
 

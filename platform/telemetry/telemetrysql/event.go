@@ -167,11 +167,12 @@ func (s *Store) ExpireEvents(ctx context.Context, t iot.TenantID, q telemetry.Ev
 // HeldEvents implements telemetry.Events.
 func (s *Store) HeldEvents(ctx context.Context, t iot.TenantID, q telemetry.EventQuery) (h telemetry.Held, err error) {
 	from, b, _ := s.eventQuery(t, access.Scope{All: true}, q)
-	err = s.db.QueryRow(ctx, held+from+b.sql(), b.args...).Scan(&h.Documents, &h.Sources)
+	err = s.db.QueryRow(ctx, held+from+b.sql(), b.args...).Scan(&h.Documents, &h.Sources, &h.Bytes)
 	return h, err
 }
 
-const held = `SELECT COUNT(*), COUNT(DISTINCT x.source)`
+// held counts documents, and the bytes of what they say.
+const held = `SELECT COUNT(*), COUNT(DISTINCT x.source), COALESCE(SUM(OCTET_LENGTH(x.doc) + OCTET_LENGTH(x.text) + OCTET_LENGTH(x.type)), 0)`
 
 // removeEvents removes up to telemetry.DeleteBatch events, after what each does with every one of them.
 func (s *Store) removeEvents(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.EventQuery, each func(*sqlkit.Tx, iot.Event) error) (gone []iot.Event, err error) {

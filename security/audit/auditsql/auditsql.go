@@ -174,24 +174,44 @@ func (s *Store) List(ctx context.Context, t iot.TenantID, q audit.Query) ([]iot.
 	return out, n, err
 }
 
+// old returns the condition that selects old records.
+func old(t iot.TenantID, q audit.Old) (cond string, args []any) {
+	cond, args = ` FROM audit_entry WHERE tenant = ? AND at < ? AND stub IS NULL`, []any{string(t), q.Before.UnixMilli()}
+	if q.Source != 0 {
+		cond, args = cond+` AND source = ?`, append(args, int64(q.Source))
+	}
+	if q.Type != "" {
+		cond, args = cond+` AND type = ?`, append(args, q.Type)
+	}
+	return cond, args
+}
+
+// Held implements audit.Store.
+func (s *Store) Held(ctx context.Context, t iot.TenantID, q audit.Old) (records, sources, bytes int64, err error) {
+	cond, args := old(t, q)
+	err = s.db.QueryRow(ctx, `SELECT count(*), count(DISTINCT nullif(source, 0)), coalesce(sum(octet_length(doc)), 0)`+cond, args...).Scan(&records, &sources, &bytes)
+	return records, sources, bytes, err
+}
+
 // Redact implements audit.Store.
-func (s *Store) Redact(ctx context.Context, t iot.TenantID, before time.Time, limit int) (n int, err error) {
+func (s *Store) Redact(ctx context.Context, t iot.TenantID, q audit.Old, limit int) (n int, err error) {
+	cond, args := old(t, q)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		n = 0
-		type old struct {
+		type entry struct {
 			seq  int64
 			hash audit.Hash
 		}
-		var olds []old
+		var olds []entry
 		err := sqlkit.Each(ctx, tx, func(rows *sql.Rows) error {
-			var o old
+			var o entry
 			var hash []byte
 			if err := rows.Scan(&o.seq, &hash); err != nil {
 				return err
 			}
 			olds = append(olds, o)
 			return toHash(&olds[len(olds)-1].hash, hash)
-		}, `SELECT seq, hash FROM audit_entry WHERE tenant = ? AND at < ? AND stub IS NULL ORDER BY at, seq LIMIT ?`+tx.ForUpdate(), string(t), before.UnixMilli(), limit)
+		}, `SELECT seq, hash`+cond+` ORDER BY at, seq LIMIT ?`+tx.ForUpdate(), append(args[:len(args):len(args)], limit)...)
 		if err != nil {
 			return err
 		}

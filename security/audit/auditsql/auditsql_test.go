@@ -62,10 +62,24 @@ func TestStore(t *testing.T) {
 		list("by user", audit.Query{User: "u\uFFFD\uFFFD"}, 101, 100)
 		list("by time", audit.Query{From: at.Add(2 * time.Hour), To: at.Add(4 * time.Hour)}, 2, 4)
 
-		if n, err := e.store.Redact(ctx, "acme", at.Add(10*time.Hour), 7); err != nil || n != 7 {
+		for _, q := range []audit.Old{{Before: at.Add(50 * time.Hour), Type: "other"}, {Before: at.Add(50 * time.Hour), Source: 77}, {Before: at.Add(-time.Hour)}} {
+			if n, sources, bytes, err := e.store.Held(ctx, "acme", q); err != nil || n+sources+bytes != 0 {
+				t.Errorf("%+v selects %d of %d, %d bytes, %v", q, n, sources, bytes, err)
+			}
+			if n, err := e.store.Redact(ctx, "acme", q, 7); err != nil || n != 0 {
+				t.Errorf("%+v empties %d, %v", q, n, err)
+			}
+		}
+		if n, sources, bytes, err := e.store.Held(ctx, "acme", audit.Old{Before: at.Add(10 * time.Hour), Type: "t"}); err != nil || n != 11 || sources != 9 || bytes < 11*20 {
+			t.Errorf("%d records of %d sources are old, %d bytes, %v", n, sources, bytes, err)
+		}
+		if n, sources, _, err := e.store.Held(ctx, "acme", audit.Old{Before: at.Add(10 * time.Hour), Source: 7}); err != nil || n != 1 || sources != 1 {
+			t.Errorf("%d records of %d sources are old, %v", n, sources, err)
+		}
+		if n, err := e.store.Redact(ctx, "acme", audit.Old{Before: at.Add(10 * time.Hour)}, 7); err != nil || n != 7 {
 			t.Errorf("redact: %d %v", n, err)
 		}
-		if n, err := e.store.Redact(ctx, "acme", at.Add(10*time.Hour), 7); err != nil || n != 4 { // 0 to 9, and 0 once more
+		if n, err := e.store.Redact(ctx, "acme", audit.Old{Before: at.Add(10 * time.Hour)}, 7); err != nil || n != 4 { // 0 to 9, and 0 once more
 			t.Errorf("redact the rest: %d %v", n, err)
 		}
 		list("without stubs", audit.Query{Ascending: true}, 90, 11)
@@ -75,7 +89,7 @@ func TestStore(t *testing.T) {
 		if _, ok, err := e.store.HashOf(ctx, "acme", 1); !ok || err != nil {
 			t.Errorf("the hash of a stub: %v %v", ok, err)
 		}
-		if n, err := e.store.Redact(ctx, "zeta", at, 7); err != nil || n != 0 {
+		if n, err := e.store.Redact(ctx, "zeta", audit.Old{Before: at}, 7); err != nil || n != 0 {
 			t.Errorf("redact nothing: %d %v", n, err)
 		}
 		heads, err := e.store.Heads(ctx)

@@ -31,7 +31,7 @@ func newVictim(e *env) *victim {
 		e.record("acme", i)
 	}
 	e.record("zeta", 1)
-	if n, err := e.log.Forget(ctx, "acme", e.clock.Now().Add(-(records-stubs)*5e9)); err != nil || n != stubs {
+	if n, err := e.log.Forget(ctx, "acme", audit.Old{Before: e.clock.Now().Add(-(records - stubs) * 5e9)}); err != nil || n != stubs {
 		e.t.Fatalf("%d stubs %v", n, err)
 	}
 	e.stop() // Forget has written the last record

@@ -12,8 +12,10 @@ CREATE TABLE retention_rule (
     PRIMARY KEY (tenant, id)
 ) {{.NoRowID}};
 
--- A tenant is here once it has got its first rule.
+-- When the rules of a tenant last began to run, until when a node has claimed that run, and how far it got.
 CREATE TABLE retention_run (
-    tenant TEXT NOT NULL PRIMARY KEY,
-    ran    BIGINT NOT NULL
+    tenant   TEXT NOT NULL PRIMARY KEY,
+    ran      BIGINT NOT NULL,
+    busy     BIGINT NOT NULL,
+    progress TEXT NOT NULL
 ) {{.NoRowID}};
