@@ -285,6 +285,15 @@ func (tm *Telemetry) Series(ctx context.Context, p iot.Principal, q SeriesQuery)
 	return chart, sqlkit.Fault(op, err)
 }
 
+// NextBucket returns when the bucket of q ends that holds a time, in Unix milliseconds.
+func (tm *Telemetry) NextBucket(ctx context.Context, t iot.TenantID, q SeriesQuery, ms int64) time.Time {
+	if q.Zone == nil {
+		q.Zone = tm.zone(ctx, t)
+	}
+	_, end := q.Interval.BucketIn(ms, q.Zone)
+	return iot.FromMillis(end)
+}
+
 // sightOf returns a store with what p may see of the measurements of a source, and which of the series asked for are among them.
 func (tm *Telemetry) sightOf(ctx context.Context, p iot.Principal, source iot.ID, keys []series.Key) (series.Store, []series.Key, error) {
 	_, err := tm.d.Registry.Check(ctx, p, source, access.Measurement, access.Read)

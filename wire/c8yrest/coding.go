@@ -23,15 +23,8 @@ type coders struct{ pool sync.Pool }
 func (k *coders) pack(body []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(len(body) / 4)
-	w, ok := k.pool.Get().(*gzip.Writer)
-	if !ok {
-		var err error
-		if w, err = gzip.NewWriterLevel(nil, gzip.BestSpeed); err != nil {
-			return nil, err
-		}
-	}
+	w := k.writer(&out)
 	defer k.pool.Put(w)
-	w.Reset(&out)
 	if _, err := w.Write(body); err != nil {
 		return nil, err
 	}
@@ -39,6 +32,16 @@ func (k *coders) pack(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// writer returns a coder from the pool that writes to w.
+func (k *coders) writer(w io.Writer) *gzip.Writer {
+	z, ok := k.pool.Get().(*gzip.Writer)
+	if !ok {
+		z, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for levels that do not exist only
+	}
+	z.Reset(w)
+	return z
 }
 
 // takesGzip reports whether a client takes gzip. RFC 9110, 12.5.3: a weight of zero means no, and what is named wins over *.

@@ -197,6 +197,9 @@ func (c *call) measurementQuery() (telemetry.MeasurementQuery, error) {
 }
 
 func listMeasurements(c *call) error {
+	if kind := c.tableKind(); kind != nil {
+		return c.measurementTable(kind)
+	}
 	p, err := c.page()
 	if err != nil {
 		return err
@@ -213,9 +216,6 @@ func listMeasurements(c *call) error {
 	for i := range ms {
 		ms[i] = c.inUnits(ms[i])
 	}
-	if strings.Contains(c.r.Header.Get("Accept"), "text/csv") {
-		return c.measurementCSV(ms)
-	}
 	p.total = n
 	base := c.base()
 	return c.collection("measurementcollection", "measurements", p, func(o *object) error {
@@ -224,40 +224,6 @@ func listMeasurements(c *call) error {
 		}
 		return nil
 	})
-}
-
-// measurementCSV answers with one row per value: c8y: time,source,device_name,fragment.series,value,unit.
-func (c *call) measurementCSV(ms []iot.Measurement) error {
-	b := []byte("time,source,device_name,fragment.series,value,unit\r\n")
-	for i := range ms {
-		m := &ms[i]
-		src, err := c.s.Registry.Source(c.ctx, c.p.Tenant, m.Source)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		for _, s := range m.Samples {
-			b = iot.AppendTime(b, m.Time)
-			b = append(b, ',')
-			b = append(b, m.Source.String()...)
-			for _, field := range []string{src.Name, s.Fragment + "." + s.Series, s.Value.String(), s.Unit} {
-				b = append(b, ',')
-				b = appendCSV(b, field)
-			}
-			b = append(b, '\r', '\n')
-		}
-	}
-	c.w.Header().Set("Content-Type", "text/csv;charset=UTF-8")
-	_, err := c.w.Write(b)
-	return err
-}
-
-func appendCSV(b []byte, s string) []byte {
-	if !strings.ContainsAny(s, ",\"\r\n") {
-		return append(b, s...)
-	}
-	b = append(b, '"')
-	b = append(b, strings.ReplaceAll(s, `"`, `""`)...)
-	return append(b, '"')
 }
 
 func (c *call) measurementID() (iot.MeasurementID, error) {

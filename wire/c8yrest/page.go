@@ -21,7 +21,10 @@ const (
 	maxOffset   = 1 << 31
 )
 
-func (c *call) page() (page, error) {
+func (c *call) page() (page, error) { return c.pageOf(maxPage) }
+
+// pageOf is page with another limit of pageSize.
+func (c *call) pageOf(most int) (page, error) {
 	p := page{size: defaultPage, current: 1, pages: c.flag("withTotalPages", false), elements: c.flag("withTotalElements", false)}
 	for _, f := range []struct {
 		name string
@@ -38,7 +41,7 @@ func (c *call) page() (page, error) {
 		*f.to = n
 	}
 	p.current = max(p.current, 1)
-	p.size = min(p.size, maxPage)
+	p.size = min(p.size, most)
 	if p.size > 0 && p.current > maxOffset/p.size {
 		return p, fault.E(fault.Op("c8yrest.Page"), fault.Invalid, "the parameter currentPage is too large")
 	}

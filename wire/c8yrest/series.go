@@ -155,6 +155,9 @@ func getSeries(c *call) error {
 	if err != nil {
 		return err
 	}
+	if kind := c.tableKind(); kind != nil {
+		return c.seriesTable(kind, a, wanted)
+	}
 	chart, err := c.s.Telemetry.Series(c.ctx, c.p, a)
 	if err != nil {
 		return err
