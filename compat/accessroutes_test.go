@@ -276,6 +276,10 @@ func dataRules() []rule {
 	sweeps("PUT "+a, a+"?source={dev}&status=CLEARED", `{"status":"CLEARED"}`, sweep(oracle.Change, oracle.Alarm), 200)
 	add("POST "+a+"/upsert", "", `{"source":{"id":"{dev}"},"type":"isb_{n}","time":"2024-06-01","text":"x","severity":"MAJOR","isb_Custom":{}}`, at(oracle.Create, oracle.Alarm, "dev", custom))
 	add("GET "+a+"/count", "", "", or2(lists(oracle.Alarm)))
+	down, month := a+"/reports/downtimeDuration", "?dateFrom=2024-01-01&dateTo=2024-02-01"
+	add("GET "+down, down+month, "", or2(lists(oracle.Alarm)))
+	add("GET "+down+"/aggregation", down+"/aggregation"+month, "", or2(lists(oracle.Alarm)))
+	add("GET "+down+"/{id}", down+"/{dev}"+month, "", at(oracle.Read, oracle.Alarm, "dev"))
 	// 5.8, decision 6: the owner writes records and reads none
 	add("GET /audit/auditRecords", "", "", lists(oracle.Audit))
 	add("POST /audit/auditRecords", "", `{"type":"t","activity":"x","text":"y","time":"2024-01-01"}`, holds("ROLE_AUDIT_ADMIN"))
@@ -640,6 +644,8 @@ func retentionRules() []rule {
 		{route: "PUT " + r + "/{id}", request: r + "/99999", body: `{"maximumAge":3650}`, may: admin, hidden: true, elsewhere: 404},
 		{route: "DELETE " + r + "/{id}", request: r + "/99999", may: admin, hidden: true, elsewhere: 404},
 		{route: "GET /isobar/retention/preview", may: read},
+		{route: "POST /isobar/retention/run", may: admin, elsewhere: 202},
+		{route: "GET /isobar/retention/run", may: read},
 	}
 }
 

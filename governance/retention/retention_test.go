@@ -14,6 +14,7 @@ import (
 	"github.com/isobar-iot/isobar/governance/retention/retentionsql"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -68,6 +69,7 @@ func (k *keeper) Remove(_ context.Context, _ iot.TenantID, q retention.Query) (i
 
 type fixture struct {
 	*testing.T
+	store   retention.Store
 	rules   *retention.Rules
 	clock   *clock.Manual
 	audit   *auditor
@@ -79,7 +81,7 @@ func setup(t *testing.T, change ...func(*retention.Deps)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t, nil, clock.NewManual(start), &auditor{}, map[retention.DataType]*keeper{}}
+	f := &fixture{t, nil, nil, clock.NewManual(start), &auditor{}, map[retention.DataType]*keeper{}}
 	keepers := map[retention.DataType]retention.Keeper{}
 	for _, d := range []retention.DataType{retention.Alarms, retention.AuditRecords, retention.BulkOperations, retention.Events, retention.Measurements, retention.Operations} {
 		f.keepers[d] = &keeper{}
@@ -90,6 +92,7 @@ func setup(t *testing.T, change ...func(*retention.Deps)) *fixture {
 	for _, c := range change {
 		c(&deps)
 	}
+	f.store = store
 	f.rules = retention.New(deps)
 	t.Cleanup(f.rules.Close)
 	return f
@@ -361,6 +364,11 @@ func TestWhoMayChangeWhat(t *testing.T) {
 	if fixed, err = f.rules.Update(ctx, chief, fixed.ID, retention.Patch{MaximumAge: ptr(6)}); err != nil || fixed.MaximumAge != 6 || fixed.Editable {
 		t.Errorf("%+v %v", fixed, err)
 	}
+	given, _, err := f.store.Create(ctx, acme, retention.Rule{DataType: retention.Any, FragmentType: retention.Any, Type: retention.Any, Source: retention.Any, MaximumAge: 5}, 100, sqlkit.Revision{At: start})
+	f.must(err)
+	_, err = f.rules.Update(ctx, admin, given.ID, retention.Patch{MaximumAge: ptr(6)})
+	f.kind("change what is not editable", err, fault.Denied)
+	f.kind("remove what is not editable", f.rules.Delete(ctx, admin, given.ID), fault.Denied)
 	_, err = f.rules.Update(ctx, admin, fixed.ID+100, retention.Patch{})
 	f.kind("unknown", err, fault.NotFound)
 	reader := iot.Principal{Tenant: acme, User: "bob", Roles: admin.Roles[1:]}

@@ -12,7 +12,7 @@ import (
 )
 
 // UnavailabilityAlarm is the type of the alarm of a device that was not heard of in time.
-const UnavailabilityAlarm = "c8y_UnavailabilityAlarm"
+const UnavailabilityAlarm = telemetry.Unavailability
 
 // startGrace is how long devices have to come back after a start before those that were not heard of count as overdue: while the platform
 // was away nobody could be heard of.

@@ -73,6 +73,9 @@ func dataCases() []permissionCase {
 		{"PUT " + a + "/{alarm}", `{"status":"ACKNOWLEDGED"}`, [people]int{401, 403, 403, 200, 200, 404}},
 		{"PUT " + a + "?source={dev}", `{"status":"ACTIVE"}`, [people]int{401, 403, 403, 200, 200, 200}},
 		{"DELETE " + a + "?source={foreign}", "", [people]int{401, 403, 403, 204, 403, 204}},
+		{"GET " + a + "/reports/downtimeDuration?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 200}},
+		{"GET " + a + "/reports/downtimeDuration/aggregation?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 200}},
+		{"GET " + a + "/reports/downtimeDuration/{dev}?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 404}},
 	}
 }
 
@@ -196,5 +199,7 @@ func retentionCases() []permissionCase {
 		{"PUT " + r + "/99999", `{"maximumAge":100}`, [people]int{401, 403, 403, 403, 403, 404}},
 		{"DELETE " + r + "/99999", "", [people]int{401, 403, 403, 403, 403, 404}},
 		{"GET /isobar/retention/preview", "", [people]int{401, 403, 403, 403, 403, 200}},
+		{"POST /isobar/retention/run", "", [people]int{401, 403, 403, 403, 403, 202}},
+		{"GET /isobar/retention/run", "", [people]int{401, 403, 403, 403, 403, 200}},
 	}
 }
