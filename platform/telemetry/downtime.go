@@ -38,7 +38,7 @@ func (tm *Telemetry) Downtime(ctx context.Context, p iot.Principal, source iot.I
 	window := spell{from.UnixMilli(), to.UnixMilli()}
 	spells := map[iot.ID][]spell{}
 	for _, resolved := range []bool{false, true} { // what is cleared meanwhile comes twice, which does no harm
-		q := AlarmQuery{Source: source, Resolved: &resolved, CreatedTo: to, Limit: downtimePage}
+		q := AlarmQuery{Source: source, Resolved: &resolved, Limit: downtimePage} // also those created later: the device may have known before
 		if resolved {
 			q.UpdatedFrom = from
 		}

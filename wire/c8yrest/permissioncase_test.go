@@ -73,8 +73,8 @@ func dataCases() []permissionCase {
 		{"PUT " + a + "/{alarm}", `{"status":"ACKNOWLEDGED"}`, [people]int{401, 403, 403, 200, 200, 404}},
 		{"PUT " + a + "?source={dev}", `{"status":"ACTIVE"}`, [people]int{401, 403, 403, 200, 200, 200}},
 		{"DELETE " + a + "?source={foreign}", "", [people]int{401, 403, 403, 204, 403, 204}},
-		{"GET " + a + "/reports/downtimeDuration?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 200}},
-		{"GET " + a + "/reports/downtimeDuration/aggregation?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 200}},
+		{"GET " + a + "/reports/downtimeDuration?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 200, 200, 200}},
+		{"GET " + a + "/reports/downtimeDuration/aggregation?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 200, 200, 200}},
 		{"GET " + a + "/reports/downtimeDuration/{dev}?dateFrom=2024-01-01&dateTo=2024-02-01", "", [people]int{401, 403, 200, 403, 200, 404}},
 	}
 }

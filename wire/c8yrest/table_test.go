@@ -1,7 +1,7 @@
 package c8yrest_test
 
 import (
-	"archive/zip"
+	archive "archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -85,7 +85,7 @@ func TestTablesHaveEveryRow(t *testing.T) {
 // workbook reads the sheets of a workbook as a program would: by its list of parts.
 func workbook(t *testing.T, b []byte) (sheets [][][]string) {
 	t.Helper()
-	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	z, err := archive.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
