@@ -12,6 +12,7 @@ const (
 	Unauthenticated                 // who are you?
 	Denied                          // you may not
 	NotFound                        // it does not exist, or you may not know that it does
+	Gone                            // it existed, and was taken out of use for good
 	Exists                          // it exists already
 	Conflict                        // it cannot be done in the present state of things
 	TooLarge                        // beyond a limit on size or depth
@@ -45,6 +46,7 @@ var table = [lastKind]Row{
 	Unauthenticated: {"unauthenticated", 401, "Unauthorized", 0x86, 0x81, 4, slog.LevelDebug, false, "Invalid credentials! : Bad credentials"},
 	Denied:          {"denied", 403, "Forbidden", 0x87, 0x83, 4, slog.LevelDebug, false, "Access is denied"},
 	NotFound:        {"not found", 404, "Not Found", 0x8F, 0x84, 3, slog.LevelDebug, false, "not found"},
+	Gone:            {"gone", 410, "Gone", 0x8F, 0x84, 3, slog.LevelDebug, false, "it is not offered any more"},
 	Exists:          {"exists", 409, "Duplicate", 0x83, 0x89, 3, slog.LevelDebug, false, "it exists already"},
 	Conflict:        {"conflict", 409, "Conflict", 0x83, 0x89, 3, slog.LevelDebug, false, "it is in conflict with the present state"},
 	TooLarge:        {"too large", 413, "Payload Too Large", 0x95, 0x8D, 2, slog.LevelDebug, false, "the request is too large"},

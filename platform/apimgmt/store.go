@@ -18,6 +18,17 @@ type Store interface {
 	// UpdateKey replaces a key by what change makes of it. change may run more than once.
 	UpdateKey(ctx context.Context, t iot.TenantID, id string, change func(Key) Key) (Key, error)
 	DeleteKey(ctx context.Context, t iot.TenantID, id string) error
+	// Endpoint returns one version of a published endpoint.
+	Endpoint(ctx context.Context, t iot.TenantID, name string, version int) (Endpoint, error)
+	// Endpoints returns all versions of all published endpoints, by name and version.
+	Endpoints(ctx context.Context, t iot.TenantID) ([]Endpoint, error)
+	// CreateEndpoint stores a new endpoint as the version after the last one of its name, unless the tenant has most versions already: then full is true.
+	// A version whose number was the last one is given again after it was deleted.
+	CreateEndpoint(ctx context.Context, t iot.TenantID, e Endpoint, most int) (made Endpoint, full bool, err error)
+	// UpdateEndpoint replaces an endpoint by what change makes of it, unless that fails. change may run more than once.
+	UpdateEndpoint(ctx context.Context, t iot.TenantID, name string, version int, change func(Endpoint) (Endpoint, error)) (Endpoint, error)
+	// DeleteEndpoint removes an endpoint unless may fails, which may run more than once.
+	DeleteEndpoint(ctx context.Context, t iot.TenantID, name string, version int, may func(Endpoint) error) error
 	// AddUsage adds to the figures, and notes when keys were last used.
 	AddUsage(ctx context.Context, lines []UsageLine) error
 	// Usage returns a page of the figures of a tenant, by day and consumer, and the number of all.
@@ -29,7 +40,7 @@ type UsageLine struct {
 	Tenant   iot.TenantID
 	Day      string // 2026-01-31, UTC
 	Kind     ConsumerKind
-	Consumer string // id of the key, name of the user, key of the application
+	Consumer string // id of the key, name of the user, key of the application; for an endpoint its name and version, a colon, and the key or user
 	Owner    iot.UserName
 	Requests int64
 	Errors   int64 // answers from 400
@@ -40,11 +51,12 @@ type UsageLine struct {
 // ConsumerKind is what a consumer is.
 type ConsumerKind string
 
-// The kinds of consumers. A request counts for its key or its user, and for its application besides.
+// The kinds of consumers. A request counts for its key or its user, and besides for its application, and for the published endpoint that it calls.
 const (
 	ByKey         ConsumerKind = "KEY"
 	ByUser        ConsumerKind = "USER"
 	ByApplication ConsumerKind = "APPLICATION"
+	ByEndpoint    ConsumerKind = "ENDPOINT"
 )
 
 // UsageQuery selects figures. All conditions must hold; empty ones do.

@@ -140,8 +140,9 @@ func (m *Management) shed(minute int64) {
 	}
 }
 
-// Count adds one request to the figures. bytes are those of the bodies.
-func (m *Management) Count(p iot.Principal, failed bool, in, out int64) {
+// Count adds one request to the figures; in and out are the bytes of the bodies. endpoint names the published endpoint that was called, as Endpoint.Label
+// does, empty if it was none.
+func (m *Management) Count(p iot.Principal, endpoint string, failed bool, in, out int64) {
 	if p.Tenant == "" {
 		return
 	}
@@ -155,6 +156,9 @@ func (m *Management) Count(p iot.Principal, failed bool, in, out int64) {
 	m.add(UsageLine{Tenant: p.Tenant, Day: dayOf(now), Kind: kind, Consumer: consumer, Owner: p.User, Last: now}, failed, in, out)
 	if p.Application != "" && p.Key == "" {
 		m.add(UsageLine{Tenant: p.Tenant, Day: dayOf(now), Kind: ByApplication, Consumer: p.Application, Last: now}, failed, in, out)
+	}
+	if endpoint != "" {
+		m.add(UsageLine{Tenant: p.Tenant, Day: dayOf(now), Kind: ByEndpoint, Consumer: endpoint + ":" + consumer, Owner: p.User, Last: now}, failed, in, out)
 	}
 }
 

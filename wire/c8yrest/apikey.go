@@ -217,5 +217,5 @@ func (c *call) meter() {
 	if c.s.API == nil || c.p.Tenant == "" {
 		return
 	}
-	c.s.API.Count(c.p, c.w.status >= http.StatusBadRequest, max(c.r.ContentLength, int64(len(c.sent)), 0), c.w.bytes)
+	c.s.API.Count(c.p, c.endpoint, c.w.status >= http.StatusBadRequest, max(c.r.ContentLength, int64(len(c.sent)), 0), c.w.bytes)
 }

@@ -31,6 +31,8 @@ type call struct {
 	request string
 	sent    []byte // the body, once it was read
 	taken   int64  // bytes of Server.bodies
+	// endpoint is the published endpoint that is called, empty if it is none.
+	endpoint string
 	// inside says that it comes from a line of SmartREST, whose user is known.
 	inside bool
 	// holders are the device permissions of everybody, nil unless holdAll has read them.

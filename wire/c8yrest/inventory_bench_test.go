@@ -2,6 +2,7 @@ package c8yrest_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"log/slog"
@@ -37,7 +38,8 @@ func benchmarkInventory(b *testing.B, dsn string) {
 			b.Error(err)
 		}
 	}()
-	s := &server{url: "http://" + pf.Addr("http"), client: &http.Client{}}
+	s := &server{url: "http://" + pf.Addr("http"), client: &http.Client{Transport: &http.Transport{}}}
+	defer s.client.CloseIdleConnections()
 	s.clerk(b, "few", groups.Small)
 	s.clerk(b, "many", groups.Large)
 	const deviceModel = "query=$filter=has(c8y_IsDevice) and c8y_Hardware.model eq 'Model C'"
@@ -102,7 +104,18 @@ func settle(b *testing.B, config app.Config) registrytest.Groups {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return registrytest.Crowd(b, db, store, iot.DefaultTenant, 100)
+	groups := registrytest.Crowd(b, db, store, iot.DefaultTenant, 100)
+	if config.Postgres != "" { // as autovacuum does, which cannot run within a transaction
+		pool, err := sql.Open("pgx", config.Postgres)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer pool.Close()
+		if _, err := pool.ExecContext(ctx, "VACUUM ANALYZE"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return groups
 }
 
 // clerk makes a user who may read what is in groups, and nothing else.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/isobar-iot/isobar/platform/apimgmt"
 )
 
 //go:embed reference
@@ -22,8 +24,9 @@ type schema = map[string]any
 
 func ref(name string) schema { return schema{"$ref": "#/components/schemas/" + name} }
 
-// OpenAPI returns the description of all routes as an OpenAPI 3.1 document. base is where the server is reached.
-func OpenAPI(version, base string) ([]byte, error) {
+// OpenAPI returns the description of all routes, and of published endpoints that are in use, as an OpenAPI 3.1 document. base is where the server is
+// reached.
+func OpenAPI(version, base string, published ...apimgmt.Endpoint) ([]byte, error) {
 	paths, names := map[string]map[string]schema{}, map[string]int{}
 	var tags []schema
 	for _, rt := range Routes() {
@@ -35,6 +38,15 @@ func OpenAPI(version, base string) ([]byte, error) {
 			paths[rt.Path] = map[string]schema{}
 		}
 		paths[rt.Path][strings.ToLower(rt.Method)] = operationOf(rt, tag, names)
+	}
+	for _, e := range published {
+		if e.State != apimgmt.Published && e.State != apimgmt.Deprecated {
+			continue
+		}
+		if !hasTag(tags, "published") {
+			tags = append(tags, schema{"name": "published"})
+		}
+		paths[publishedPath+"/"+e.Label()] = map[string]schema{"get": publishedOperation(e)}
 	}
 	return json.Marshal(schema{
 		"openapi": "3.1.0",
@@ -186,7 +198,7 @@ func parameters() schema {
 		"reason":            schema{"name": reasonHeader, "in": "header", "description": "Why the change is made.", "schema": schema{"type": "string", "maxLength": 1000}},
 	}
 	for name, text := range map[string]string{"query": "A condition in the query language.", "type": "The type.", "fragmentType": "A fragment that must exist.", "owner": "The owner.", "ids": "Ids, separated by commas.",
-		"text": "A word of the name, type, owner or an external id.", "source": "The id of the managed object.", "dateFrom": "From this time on.", "dateTo": "Up to this time.", "kind": "KEY, USER or APPLICATION.", "consumer": "The consumer."} {
+		"text": "A word of the name, type, owner or an external id.", "source": "The id of the managed object.", "dateFrom": "From this time on.", "dateTo": "Up to this time.", "kind": "KEY, USER, APPLICATION or ENDPOINT.", "consumer": "The consumer."} {
 		out[name] = query("string", name, text)
 	}
 	return out
@@ -209,11 +221,12 @@ func permissionsOf(rt Route) []string {
 
 // known are the schemas of representations, by the path of the resource.
 var known = map[string]string{"/inventory/managedObjects/{id}": "ManagedObject", "/measurement/measurements/{id}": "Measurement", "/event/events/{id}": "Event", "/alarm/alarms/{id}": "Alarm",
-	"/devicecontrol/operations/{id}": "Operation", "/audit/auditRecords/{id}": "AuditRecord", "/isobar/apiKeys/{key}": "ApiKey", "/isobar/changes/{set}": "ChangeSet", "/isobar/changes/{set}/undo": "ChangeSet"}
+	"/devicecontrol/operations/{id}": "Operation", "/audit/auditRecords/{id}": "AuditRecord", "/isobar/apiKeys/{key}": "ApiKey", "/isobar/changes/{set}": "ChangeSet", "/isobar/changes/{set}/undo": "ChangeSet",
+	"/isobar/published/{name}/{version}/definition": "Endpoint", "/measurement/measurements/series": "SeriesTable"}
 
 var collections = map[string][2]string{"/inventory/managedObjects": {"managedObjects", "ManagedObject"}, "/measurement/measurements": {"measurements", "Measurement"}, "/event/events": {"events", "Event"},
 	"/alarm/alarms": {"alarms", "Alarm"}, "/devicecontrol/operations": {"operations", "Operation"}, "/audit/auditRecords": {"auditRecords", "AuditRecord"}, "/isobar/apiKeys": {"apiKeys", "ApiKey"},
-	"/isobar/changes": {"changeSets", "ChangeSet"}, "/isobar/usage": {"usage", "Usage"}}
+	"/isobar/changes": {"changeSets", "ChangeSet"}, "/isobar/usage": {"usage", "Usage"}, "/isobar/published": {"endpoints", "Endpoint"}}
 
 func answerOf(rt Route) schema {
 	if name, ok := known[rt.Path]; ok {
@@ -228,7 +241,12 @@ func answerOf(rt Route) schema {
 	case rt.Method != http.MethodGet:
 		return schema{}
 	}
-	return schema{"allOf": []schema{ref("Page"), {"type": "object", "required": []string{c[0]}, "properties": schema{c[0]: schema{"type": "array", "items": ref(c[1])}}}}}
+	return pageOf(c[0], c[1])
+}
+
+// pageOf is a page of representations under a name.
+func pageOf(name, item string) schema {
+	return schema{"allOf": []schema{ref("Page"), {"type": "object", "required": []string{name}, "properties": schema{name: schema{"type": "array", "items": ref(item)}}}}}
 }
 
 func bodyOf(rt Route) schema {
@@ -276,7 +294,17 @@ func schemas() schema {
 			"requestsPerMinute": number, "requestsPerDay": number, "expires": date, "creationTime": date, "rotationTime": date, "lastUsed": date,
 			"key": schema{"type": "string", "description": "The key itself. Only in the answer that makes it."}}),
 		"ChangeSet": object([]string{"id"}, schema{"id": text, "self": text, "time": date, "author": text, "count": number, "reason": text, "undoes": text, "changes": schema{"type": "array", "items": change}}),
-		"Usage":     object([]string{"day", "kind", "consumer", "requests"}, schema{"day": text, "kind": text, "consumer": text, "owner": text, "requests": number, "errors": number, "bytesIn": number, "bytesOut": number}),
+		"SeriesTable": object([]string{"values", "series", "truncated"}, schema{"values": schema{"type": "object", "description": "By time, a list with one entry of each series, which is empty where there is no value.",
+			"additionalProperties": schema{"type": "array", "items": schema{"type": "object", "additionalProperties": schema{"type": []string{"number", "null"}}}}},
+			"series": schema{"type": "array", "items": object([]string{"name", "type"}, schema{"name": text, "type": text, "unit": text})}, "truncated": schema{"type": "boolean"}}),
+		"Endpoint": object([]string{"name", "kind"}, schema{"name": schema{"type": "string", "pattern": "^[a-z][a-z0-9-]{0,49}$"}, "version": number, "kind": schema{"enum": []string{"INVENTORY", "SERIES"}},
+			"state": schema{"enum": []string{"DRAFT", "PUBLISHED", "DEPRECATED", "RETIRED"}}, "self": text, "endpoint": text, "description": text, "query": text, "onlyDevices": schema{"type": "boolean"},
+			"maxPageSize": schema{"type": "integer", "minimum": 1, "maximum": maxPage}, "owner": text, "creationTime": date, "lastUpdated": date, "sunset": date,
+			"series": object([]string{"source", "aggregationInterval"}, schema{"source": text, "series": schema{"type": "array", "items": text}, "aggregationInterval": text,
+				"aggregationFunctions": schema{"type": "array", "items": text}, "timezone": text}),
+			"parameters": schema{"type": "array", "items": object([]string{"name", "type"}, schema{"name": text, "type": schema{"enum": []string{"TEXT", "NUMBER", "BOOLEAN", "DATE_TIME", "ID"}},
+				"default": text, "description": text})}}),
+		"Usage": object([]string{"day", "kind", "consumer", "requests"}, schema{"day": text, "kind": text, "consumer": text, "owner": text, "requests": number, "errors": number, "bytesIn": number, "bytesOut": number}),
 	}
 }
 

@@ -179,6 +179,7 @@ func lifeOf(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, id iot.ID, lo
 
 // Undo implements registry.Log.
 func (s *Store) Undo(ctx context.Context, t iot.TenantID, u registry.Undo) (done []registry.ObjectChange, conflicts []registry.Conflict, err error) {
+	defer s.moved(t, structure|marks|documents|states)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		done, conflicts = nil, nil
 		if err := tx.Lock(ctx, "relations", string(t)); err != nil {

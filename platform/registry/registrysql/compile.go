@@ -84,7 +84,9 @@ var serverColumns = map[string]struct {
 func (b *builder) has(p query.Path) string {
 	switch strings.Join(p, ".") {
 	case iot.FragmentIsDevice:
-		return "m.is_device = 1"
+		cond, args := b.isDevice()
+		b.args = append(b.args, args...)
+		return cond
 	case iot.FragmentAvailability:
 		return "COALESCE(s.availability, '') <> ''"
 	case iot.FragmentConnection:
@@ -122,15 +124,39 @@ func (b *builder) compare(c query.Compare) string {
 		}
 		return "NOT " + b.has(c.Path) // stored documents hold nulls only inside fragments
 	}
+	if indexed(c) {
+		return b.isText(c)
+	}
 	// An index narrows the search to objects that have the fragment at all.
 	b.args = append(b.args, string(b.tenant), c.Path[0])
+	return "(" + hasFragment + " AND " + b.matches("m", c) + ")"
+}
+
+// matches is a comparison with the document of the object that a table stands for.
+func (b *builder) matches(table string, c query.Compare) string {
 	if b.dialect == sqlkit.Postgres {
 		path, vars := jsonPathCompare(c)
 		b.args = append(b.args, path, vars)
-		return "(" + hasFragment + " AND COALESCE(jsonb_path_exists(m.q, CAST(? AS jsonpath), CAST(? AS jsonb), TRUE), FALSE))"
+		return "COALESCE(jsonb_path_exists(" + table + ".q, CAST(? AS jsonpath), CAST(? AS jsonb), TRUE), FALSE)"
 	}
 	b.args = append(b.args, strings.Join(c.Path, pathSeparator), encodeCompare(c))
-	return "(" + hasFragment + " AND isobar_match(m.doc, ?, ?) = 1)"
+	return "isobar_match(" + table + ".doc, ?, ?) = 1"
+}
+
+// isText looks a text up. Only where the index says that it does not hold all of a fragment, the document is looked into.
+func (b *builder) isText(c query.Compare) string {
+	unsure := mark(c.Path[0])
+	b.args = append(b.args, string(b.tenant), strings.Join(c.Path, pathSeparator), c.Value.Text, string(b.tenant), unsure.path, unsure.value)
+	return `(EXISTS (SELECT 1 FROM object_value v WHERE v.tenant = ? AND v.path = ? AND v.value = ? AND v.id = m.id)
+		OR EXISTS (SELECT 1 FROM object_value v CROSS JOIN managed_object x WHERE v.tenant = ? AND v.path = ? AND v.value = ? AND v.id = m.id
+			AND x.tenant = v.tenant AND x.id = v.id AND ` + b.matches("x", c) + `))`
+}
+
+func (b *builder) isDevice() (string, []any) {
+	if b.byName { // an index has it together with the names
+		return "m.is_device = 1", nil
+	}
+	return hasFragment, []any{string(b.tenant), iot.FragmentIsDevice}
 }
 
 func (b *builder) compareColumn(col string, kind query.Kind, date bool, zero string, c query.Compare) string {

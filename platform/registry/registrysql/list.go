@@ -3,6 +3,8 @@ package registrysql
 import (
 	"context"
 	"database/sql"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,8 +14,9 @@ import (
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-// smallReach is how many objects of a scope are named one by one in a query: then any filter and any order costs no more than reading them.
-const smallReach = 2000
+// smallReach is up to how many objects of a scope are named one by one in a query: then any filter and any order costs no more than looking
+// at them.
+const smallReach = 25_000
 
 // fewWays is up to how many ways a list is read along them; maxWays bounds the parts of one statement, for scopes that are too long to be named.
 const (
@@ -21,116 +24,281 @@ const (
 	maxWays = 64
 )
 
-// List implements registry.Store. What is in scope becomes part of the query, in one of three forms. Lists in the order of ids are read along
-// the ways into the scope, each of which an index gives in that order. For others, a short scope is named object by object; a long one is a
-// condition, because then the query's own filter or order finds enough of it soon.
+// List implements registry.Store. It finds the ids of the page first, from indexes as far as they go, and then reads the objects of the page: what
+// a list skips or sorts is not read. What is in scope becomes part of the query, in one of three forms: lists in the order of ids are read
+// along the ways into the scope, each of which an index gives in that order; for others, a scope that is not too long is named object by object, and
+// a longer one is a condition, because then the query's own filter or order finds enough of it soon.
 func (s *Store) List(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.Query) ([]registry.Object, int, error) {
-	b := &builder{dialect: s.db.Dialect, tenant: t, from: from}
+	b := &builder{dialect: s.db.Dialect, tenant: t, byName: len(q.Order) == 1 && strings.Join(q.Order[0].Path, ".") == "name"}
 	along, err := s.within(ctx, t, scope, q, b)
 	if err != nil {
 		return nil, 0, err
 	}
-	b.simple(q, scope)
-	if q.Filter != nil {
-		b.where(b.expr(q.Filter))
-	}
-	if along != nil {
-		return s.listAlong(ctx, t, along, b, q)
-	}
-	n := 0
-	if q.Count {
-		if err := s.db.QueryRow(ctx, `SELECT count(*)`+b.from+b.sql(), b.args...).Scan(&n); err != nil {
+	terms := conjuncts(q.Filter)
+	if along == nil {
+		if terms, err = s.begin(ctx, b, &q, terms); err != nil {
 			return nil, 0, err
 		}
 	}
-	if q.Limit <= 0 {
+	b.simple(q, scope)
+	for _, e := range terms {
+		b.where(b.expr(e))
+	}
+	if along != nil {
+		return s.read(ctx, t, b.along(along, q), q)
+	}
+	return s.readOn(ctx, t, b, q)
+}
+
+// readOn reads a list from where its page is known to begin.
+func (s *Store) readOn(ctx context.Context, t iot.TenantID, b *builder, q registry.Query) ([]registry.Object, int, error) {
+	l := b.listing(q)
+	known := b.inOrder(q)
+	list := listKey(t, l.page, l.listArgs)
+	at, from, total := s.positions.find(t, list, b.dependsOn(l.page), q.Offset)
+	if known && from.offset > 0 {
+		if b.byName {
+			b.where("(m.name, m.id) > (?, ?)", from.name, int64(from.id))
+		} else {
+			b.where("m.id > ?", int64(from.id))
+		}
+		rest := q
+		rest.Offset -= from.offset
+		l.page, l.pageArgs = b.page(rest)
+	}
+	count := q.Count
+	if total >= 0 {
+		q.Count = false
+	}
+	out, n, err := s.read(ctx, t, l, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	if total >= 0 && count {
+		n = total
+	} else if count {
+		total = n
+	}
+	var seen []position
+	if known && len(out) > 0 {
+		first, last := out[0], out[len(out)-1]
+		if len(out) == q.Limit { // none went meanwhile
+			seen = append(seen, position{q.Offset + len(out), last.Name, last.ID})
+		}
+		if q.Offset > 0 {
+			seen = append(seen, position{q.Offset, first.Name, first.ID - 1})
+		}
+	}
+	if len(seen) > 0 || total >= 0 {
+		s.positions.learn(list, at, total, seen...)
+	}
+	return out, n, nil
+}
+
+// read reads the page of a list, and counts it.
+func (s *Store) read(ctx context.Context, t iot.TenantID, l listing, q registry.Query) ([]registry.Object, int, error) {
+	var page []iot.ID
+	if q.Limit > 0 {
+		if err := s.eachID(ctx, func(id iot.ID) { page = append(page, id) }, l.page, l.pageArgs...); err != nil {
+			return nil, 0, err
+		}
+	}
+	n := 0
+	switch {
+	case !q.Count:
+	case len(page) > 0 && len(page) < q.Limit: // the last one
+		n = q.Offset + len(page)
+	default:
+		if err := s.db.QueryRow(ctx, l.count, l.countArgs...).Scan(&n); err != nil {
+			return nil, 0, err
+		}
+	}
+	if len(page) == 0 {
 		return nil, n, nil
 	}
-	order, orderArgs := b.order(q)
-	out, err := s.objects(ctx, `SELECT `+columns+b.from+b.sql()+order+` LIMIT ? OFFSET ?`, append(append(b.args, orderArgs...), q.Limit, q.Offset)...)
+	out, err := s.named(ctx, t, page)
 	return out, n, err
+}
+
+// listing is the text of a list: its page of ids, and how many there are.
+type listing struct {
+	page, count                   string
+	pageArgs, countArgs, listArgs []any // listArgs are those of the page without its bounds
+}
+
+// named reads objects in the order of their ids in page, without those that went meanwhile.
+func (s *Store) named(ctx context.Context, t iot.TenantID, page []iot.ID) ([]registry.Object, error) {
+	at := make(map[iot.ID]int, len(page))
+	for i, id := range page {
+		at[id] = i
+	}
+	found := make([]registry.Object, len(page))
+	table, list := sqlkit.IDs(s.db.Dialect, page)
+	err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		o, err := scanObject(r)
+		if err == nil {
+			found[at[o.ID]] = o
+		}
+		return err
+	}, `SELECT `+columns+` FROM `+table+` page CROSS JOIN`+strings.TrimPrefix(from, " FROM")+` WHERE m.tenant = ? AND m.id = page.id`, list, string(t))
+	return slices.DeleteFunc(found, func(o registry.Object) bool { return o.ID == 0 }), err
 }
 
 // within limits a list to the tenant and the scope. It returns the ways along which the list is to be read, nil if it is an ordinary query.
 func (s *Store) within(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.Query, b *builder) ([]way, error) {
+	b.where("m.tenant = ?", string(t))
 	switch {
 	case scope.All:
-		b.where("m.tenant = ?", string(t))
 		return nil, nil
 	case scope.Wide(), q.IDs != nil, q.Parent != 0, q.ParentOf != 0:
-		b.where("m.tenant = ?", string(t))
 		b.scope(scope)
 		return nil, nil
 	}
 	along := ways(t, scope)
 	byID := q.Filter == nil && q.Order == nil && q.Type == "" && q.Fragment == "" && q.Owner == "" && q.Text == ""
-	named := false
 	if !byID || len(along) > fewWays {
 		ids, complete, err := s.Reach(ctx, t, scope, s.small)
 		if err != nil {
 			return nil, err
 		}
-		if named = complete; named { // CROSS JOIN keeps SQLite from reading all objects in the order of the page instead
+		if complete {
+			slices.Sort(ids)
 			table, list := sqlkit.IDs(b.dialect, ids)
-			b.from = " FROM " + table + " named CROSS JOIN" + strings.TrimPrefix(from, " FROM")
-			b.where("m.id = named.id")
-			b.args = append(b.args, list)
-		}
-		if named || !byID || len(along) > maxWays {
+			b.start = &source{from: "(SELECT CAST(? AS TEXT) AS tenant, id FROM " + table + " reach) d", args: []any{string(t), list}, cond: "1=1"}
+			along = nil
+		} else if !byID || len(along) > maxWays {
 			along = nil
 		}
 	}
-	b.where("m.tenant = ?", string(t))
-	if scope.Partial() || (along == nil && !named) {
+	if scope.Partial() || (along == nil && b.start == nil) {
 		b.scope(scope)
 	}
 	return along, nil
 }
 
-// objects reads the columns of objects.
-func (s *Store) objects(ctx context.Context, query string, args ...any) (out []registry.Object, err error) {
-	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
-		o, err := scanObject(r)
-		out = append(out, o)
-		return err
-	}, query, args...)
-	return out, err
-}
-
-// listAlong reads as many as the page needs from each way in the order of ids, and merges them. CROSS JOIN keeps SQLite to that order.
-func (s *Store) listAlong(ctx context.Context, t iot.TenantID, along []way, b *builder, q registry.Query) ([]registry.Object, int, error) {
+// along reads as many as the page needs from each way in the order of ids, and merges them. CROSS JOIN keeps SQLite to that order.
+func (b *builder) along(ways []way, q registry.Query) (l listing) {
+	where := b.sql()
+	join := ""
+	if ofObject.MatchString(where) {
+		join, where = " CROSS JOIN managed_object m", where+" AND m.id = w.id"
+	} else {
+		where = strings.NewReplacer("m.id", "w.id", "m.tenant", "w.tenant").Replace(where)
+	}
 	union := func(rest string, more ...any) (string, []any) {
 		var parts []string
 		var args []any
-		for i, w := range along {
-			parts = append(parts, `SELECT * FROM (SELECT w.id AS id FROM `+w.from+` CROSS JOIN managed_object m`+b.sql()+` AND m.id = w.id AND `+w.cond+rest+`) w`+strconv.Itoa(i))
+		for i, w := range ways {
+			parts = append(parts, `SELECT * FROM (SELECT w.id AS id FROM `+w.from+join+where+` AND `+w.cond+rest+`) w`+strconv.Itoa(i))
 			args = append(append(append(args, b.args...), w.args...), more...)
 		}
 		return strings.Join(parts, " UNION "), args
 	}
-	n := 0
-	if q.Count {
-		text, args := union("")
-		if err := s.db.QueryRow(ctx, `SELECT count(*) FROM (`+text+`) page`, args...).Scan(&n); err != nil {
-			return nil, 0, err
-		}
-	}
-	if q.Limit <= 0 {
-		return nil, n, nil
-	}
-	text, args := union(" ORDER BY w.id LIMIT ?", q.Offset+q.Limit)
-	out, err := s.objects(ctx, `SELECT `+columns+` FROM (`+text+` ORDER BY id LIMIT ? OFFSET ?) page CROSS JOIN`+strings.TrimPrefix(from, " FROM")+`
-		WHERE m.tenant = ? AND m.id = page.id ORDER BY m.id`, append(args, q.Limit, q.Offset, string(t))...)
-	return out, n, err
+	l.count, l.countArgs = union("")
+	l.count = `SELECT count(*) FROM (` + l.count + `) page`
+	l.page, l.pageArgs = union(" ORDER BY w.id LIMIT ?", q.Offset+q.Limit)
+	l.page += ` ORDER BY id LIMIT ? OFFSET ?`
+	l.pageArgs = append(l.pageArgs, q.Limit, q.Offset)
+	return l
 }
 
-// builder collects the conditions of one list.
+// source is where a list begins, instead of at all objects: a table with the alias d and the columns tenant and id, which an index gives in the
+// order of id.
+type source struct {
+	from, cond string
+	args       []any // of from, then of cond
+}
+
+// builder collects the conditions of one list. They name the columns of the object as m, and those of its state as s.
 type builder struct {
 	dialect sqlkit.Dialect
 	tenant  iot.TenantID
-	from    string // the tables; their arguments come first
+	byName  bool    // the order is that of names, which indexes give
+	start   *source // nil: all objects
+	join    string  // what else is joined to all objects
+	whole   bool    // the engine finds the objects better itself than along the index of ids
 	conds   []string
 	args    []any
+}
+
+var (
+	// ofObject finds the columns of an object that only its own row has.
+	ofObject = regexp.MustCompile(`\bm\.(type|name|owner|is_device|is_global|created|updated|doc|q)\b`)
+	// ofDocument finds those that the index of ids does not have either.
+	ofDocument = regexp.MustCompile(`\bm\.(is_device|is_global|created|updated|doc|q)\b`)
+	// anyDocument and anyState find those of any table.
+	anyDocument = regexp.MustCompile(`\.(doc|q|created|updated)\b`)
+	anyState    = regexp.MustCompile(`\bs\.[a-z]|object_state`)
+	ofState     = regexp.MustCompile(`\bs\.[a-z]`)
+	key         = regexp.MustCompile(`\bm\.(tenant|id)\b`)
+)
+
+// listing puts the texts together. Arguments are in the order of the text: those of the tables, of the conditions, of the order.
+func (b *builder) listing(q registry.Query) (l listing) {
+	l.count = `SELECT count(*)` + b.text("")
+	if b.start != nil {
+		l.countArgs = append(l.countArgs, b.start.args...)
+	}
+	l.countArgs = append(l.countArgs, b.args...)
+	l.page, l.pageArgs = b.page(q)
+	l.listArgs = l.pageArgs[:len(l.pageArgs)-2]
+	return l
+}
+
+func (b *builder) page(q registry.Query) (string, []any) {
+	order, orderArgs := b.order(q)
+	var args []any
+	if b.start != nil {
+		args = append(args, b.start.args...)
+	}
+	args = append(append(append(args, b.args...), orderArgs...), q.Limit, q.Offset)
+	return `SELECT ` + b.resolve("m.id") + b.text(order) + ` LIMIT ? OFFSET ?`, args
+}
+
+// inOrder reports whether the list is in an order in which one can go on after an object.
+func (b *builder) inOrder(q registry.Query) bool {
+	return q.Parent == 0 && (len(q.Order) == 0 || b.byName && !q.Order[0].Desc)
+}
+
+// dependsOn returns which changes may move the pages of a list.
+func (b *builder) dependsOn(text string) what {
+	w := structure | marks
+	if anyDocument.MatchString(text) {
+		w |= documents
+	}
+	if anyState.MatchString(text) {
+		w |= states
+	}
+	return w
+}
+
+// text returns a list from its tables to its order.
+func (b *builder) text(order string) string {
+	conds := strings.Join(b.conds, " AND ")
+	used := conds + order
+	tables, where := " FROM managed_object m"+b.join, ""
+	switch {
+	case b.start != nil:
+		tables, where = " FROM "+b.start.from, b.start.cond+" AND "
+		if ofObject.MatchString(used) {
+			tables += " CROSS JOIN managed_object m"
+			where += "m.tenant = d.tenant AND m.id = d.id AND "
+		}
+	case b.dialect == sqlkit.SQLite && !b.whole && b.join == "" && !b.byName && !ofDocument.MatchString(used):
+		tables += " INDEXED BY managed_object_ids" // it would read along the table itself, documents and all
+	}
+	if ofState.MatchString(used) {
+		tables += b.resolve(" LEFT JOIN object_state s ON s.tenant = m.tenant AND s.id = m.id")
+	}
+	return tables + " WHERE " + where + b.resolve(used)
+}
+
+// resolve names the key of the object by where the list begins.
+func (b *builder) resolve(text string) string {
+	if b.start == nil {
+		return text
+	}
+	return key.ReplaceAllString(text, "d.$1")
 }
 
 // where adds a condition. expr has appended its own arguments before, so that the order of arguments follows the text.
@@ -157,20 +325,21 @@ func (b *builder) simple(q registry.Query, scope access.Scope) {
 		b.where("m.owner = ?", q.Owner)
 	}
 	if q.OnlyDevices {
-		b.where("m.is_device = 1")
+		cond, args := b.isDevice()
+		b.where(cond, args...)
 	}
 	if q.Fragment != "" {
 		b.where(hasFragment, string(b.tenant), q.Fragment)
 	}
 	if q.Text != "" {
-		b.text(q.Text)
+		b.search(q.Text)
 	}
 	if q.OnlyRoots {
 		cond, args := scope.SQL(b.dialect, "up.tenant", "up.parent", "")
 		b.where("NOT EXISTS (SELECT 1 FROM object_child up WHERE up.tenant = m.tenant AND up.child = m.id AND "+cond+")", args...)
 	}
 	if q.Parent != 0 {
-		b.from += " JOIN object_child c ON c.tenant = m.tenant AND c.child = m.id"
+		b.join = " JOIN object_child c ON c.tenant = m.tenant AND c.child = m.id"
 		b.where("c.parent = ? AND c.kind = ?", int64(q.Parent), int64(q.Kind))
 	}
 	if q.ParentOf != 0 {
@@ -180,8 +349,8 @@ func (b *builder) simple(q registry.Query, scope access.Scope) {
 
 const hasFragment = "EXISTS (SELECT 1 FROM object_fragment f WHERE f.tenant = ? AND f.fragment = ? AND f.id = m.id)"
 
-// text matches any token of the text in id, type, name, owner or an external id; a quoted text is one token.
-func (b *builder) text(text string) {
+// search matches any token of the text in id, type, name, owner or an external id; a quoted text is one token.
+func (b *builder) search(text string) {
 	tokens := []string{strings.Trim(text, `"`)}
 	if !strings.HasPrefix(text, `"`) {
 		tokens = strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\t' || r == '/' || r == '-' || r == '.' })
@@ -194,8 +363,8 @@ func (b *builder) text(text string) {
 	for _, token := range tokens {
 		like := "%" + sqlkit.EscapeLike(strings.ToLower(token)) + "%"
 		cond := `LOWER(m.name) LIKE ? ESCAPE '\' OR LOWER(m.type) LIKE ? ESCAPE '\' OR LOWER(m.owner) LIKE ? ESCAPE '\' OR
-			EXISTS (SELECT 1 FROM external_id x WHERE x.tenant = m.tenant AND x.id = m.id AND LOWER(x.value) LIKE ? ESCAPE '\')`
-		b.args = append(b.args, like, like, like, like)
+			m.id IN (SELECT x.id FROM external_id x WHERE x.tenant = ? AND LOWER(x.value) LIKE ? ESCAPE '\')`
+		b.args = append(b.args, like, like, like, string(b.tenant), like)
 		if id, err := strconv.ParseInt(token, 10, 64); err == nil {
 			cond += " OR m.id = ?"
 			b.args = append(b.args, id)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"maps"
 	"slices"
 
 	"github.com/isobar-iot/isobar/iot"
@@ -22,6 +23,8 @@ var migrations embed.FS
 type Store struct {
 	db    *sqlkit.DB
 	small int // how many objects of a scope a list names one by one
+
+	positions *positions
 }
 
 var _ registry.Driver = (*Store)(nil)
@@ -32,7 +35,10 @@ func New(ctx context.Context, db *sqlkit.DB) (*Store, error) {
 		return nil, err
 	}
 	db.RenewReaders() // connections learn of functions when they are opened
-	return &Store{db, smallReach}, db.Migrate(ctx, "registry", migrations)
+	if err := db.Migrate(ctx, "registry", migrations); err != nil {
+		return nil, err
+	}
+	return &Store{db, smallReach, newPositions()}, fill(ctx, db)
 }
 
 // NextID implements registry.Store.
@@ -102,6 +108,7 @@ func get(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, want []iot.ID, l
 
 // Create implements registry.Store.
 func (s *Store) Create(ctx context.Context, t iot.TenantID, objects []registry.New, rev sqlkit.Revision) error {
+	defer s.moved(t, structure|marks|documents|states)
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		for _, n := range objects {
 			if err := insert(ctx, tx, t, n, rev); err != nil {
@@ -141,25 +148,35 @@ func insert(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, n registry.New, 
 	return nil
 }
 
-// setFragments keeps the index of top-level fragments.
+// setFragments keeps the indexes of top-level fragments and of texts.
 func setFragments(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id iot.ID, old, now iot.Doc) error {
+	was, is := names(old), names(now)
 	for _, m := range old {
-		if now.Has(m.Name) {
+		if is[m.Name] {
 			continue
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM object_fragment WHERE tenant = ? AND fragment = ? AND id = ?`, string(t), m.Name, int64(id)); err != nil {
 			return err
 		}
 	}
+	var args []any
 	for _, m := range now {
-		if old.Has(m.Name) {
-			continue
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO object_fragment (tenant, fragment, id) VALUES (?,?,?)`, string(t), m.Name, int64(id)); err != nil {
-			return err
+		if !was[m.Name] {
+			args = append(args, string(t), m.Name, int64(id))
 		}
 	}
-	return nil
+	if err := insertRows(ctx, tx, "object_fragment (tenant, fragment, id)", 3, args); err != nil {
+		return err
+	}
+	return setValues(ctx, tx, t, id, old, now)
+}
+
+func names(d iot.Doc) map[string]bool {
+	out := make(map[string]bool, len(d))
+	for _, m := range d {
+		out[m.Name] = true
+	}
+	return out
 }
 
 // setRequired copies the required interval to where overdue devices are looked for.
@@ -183,6 +200,8 @@ func setRequired(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id iot.ID, 
 
 // Update implements registry.Store.
 func (s *Store) Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error)) (out registry.Object, written bool, err error) {
+	moved := documents | states
+	defer func() { s.moved(t, moved) }()
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		written = false
 		found, err := get(ctx, tx, t, []iot.ID{id}, forUpdateOf(s.db))
@@ -204,6 +223,9 @@ func (s *Store) Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlki
 		next.ID, next.CreationTime, next.LastUpdated = old.ID, old.CreationTime, rev.At
 		if err := replace(ctx, tx, t, old, next, rev); err != nil {
 			return err
+		}
+		if old.Type != next.Type || old.Name != next.Name || old.Owner != next.Owner || !maps.Equal(names(old.Fragments), names(next.Fragments)) || !maps.Equal(entries(old.Fragments), entries(next.Fragments)) {
+			moved |= marks
 		}
 		out.ManagedObject, written = next, true
 		return nil
@@ -238,6 +260,7 @@ func forUpdateOf(db *sqlkit.DB) string {
 
 // Delete implements registry.Store.
 func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev sqlkit.Revision) (out []iot.ManagedObject, err error) {
+	defer s.moved(t, structure|marks|documents|states)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		out = nil
 		if err := tx.Lock(ctx, "relations", string(t)); err != nil {

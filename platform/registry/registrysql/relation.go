@@ -12,6 +12,7 @@ import (
 
 // Link implements registry.Relations.
 func (s *Store) Link(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) (added []iot.ID, err error) {
+	defer s.moved(t, structure)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		added, err = link(ctx, tx, t, parent, kind, children)
 		return err
@@ -62,6 +63,7 @@ func link(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent iot.ID, kin
 
 // Unlink implements registry.Relations.
 func (s *Store) Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) (n int, err error) {
+	defer s.moved(t, structure)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		n = 0
 		if err := tx.Lock(ctx, "relations", string(t)); err != nil {
@@ -158,11 +160,13 @@ func bind(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, x iot.ExternalID) 
 
 // Bind implements registry.Names.
 func (s *Store) Bind(ctx context.Context, t iot.TenantID, x iot.ExternalID) error {
+	defer s.moved(t, marks)
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error { return bind(ctx, tx, t, x) })
 }
 
 // Unbind implements registry.Names.
 func (s *Store) Unbind(ctx context.Context, t iot.TenantID, typ, value string) error {
+	defer s.moved(t, marks)
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		n, err := tx.Exec(ctx, `DELETE FROM external_id WHERE tenant = ? AND type = ? AND value = ?`, string(t), typ, value)
 		if err == nil && n == 0 {

@@ -12,6 +12,7 @@ import (
 
 // Touch implements registry.States.
 func (s *Store) Touch(ctx context.Context, t iot.TenantID, touches map[iot.ID]registry.Touch) error {
+	defer s.moved(t, states)
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		for id, x := range touches {
 			_, err := tx.Exec(ctx, `INSERT INTO object_state (tenant, id, last_message, availability, connection)
@@ -31,6 +32,7 @@ func (s *Store) Touch(ctx context.Context, t iot.TenantID, touches map[iot.ID]re
 
 // SetAlarms implements registry.States.
 func (s *Store) SetAlarms(ctx context.Context, t iot.TenantID, id iot.ID, c registry.Counters) error {
+	defer s.moved(t, states)
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO object_state (tenant, id, has_alarms, critical, major, minor, warning)
 			SELECT m.tenant, m.id, 1, CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT) FROM managed_object m WHERE m.tenant = ? AND m.id = ?

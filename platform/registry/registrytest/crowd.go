@@ -26,6 +26,7 @@ var crowdTables = []struct{ name, columns, values string }{
 	{"managed_object", "tenant, id, type, name, owner, is_device, is_global, created, updated, doc, rev_by, rev_set",
 		"tenant, id + ?, type, name || '-' || ?, owner, is_device, is_global, created, updated, doc, rev_by, rev_set"},
 	{"object_fragment", "tenant, fragment, id", "tenant, fragment, id + ?"},
+	{"object_value", "tenant, path, value, id", "tenant, path, value, id + ?"},
 	{"object_above", "tenant, ancestor, id", "tenant, ancestor + ?, id + ?"},
 	{"object_state", "tenant, id, last_message, availability, connection, has_alarms, critical, major, minor, warning, required",
 		"tenant, id + ?, last_message, availability, connection, has_alarms, critical, major, minor, warning, required"},
