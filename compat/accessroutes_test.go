@@ -97,7 +97,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 // routeRules are the rules of all routes. Those of accounts come last: they change passwords and end sessions of the people who ask.
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), usageRules(), featureRules(), changeRules(), apiRules(), retentionRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), usageRules(), featureRules(), changeRules(), apiRules(), retentionRules(), publishedRules(), accountRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -646,6 +646,21 @@ func retentionRules() []rule {
 		{route: "GET /isobar/retention/preview", may: read},
 		{route: "POST /isobar/retention/run", may: admin, elsewhere: 202},
 		{route: "GET /isobar/retention/run", may: read},
+	}
+}
+
+// publishedRules: our own. An endpoint shows nothing that its caller may not read anyway, so that it needs only the permission to call one.
+func publishedRules() []rule {
+	const all = "/isobar/published"
+	call, publish := holds("ROLE_APPLICATION_MANAGEMENT_READ", "ROLE_APPLICATION_MANAGEMENT_ADMIN"), holds("ROLE_APPLICATION_MANAGEMENT_ADMIN")
+	return []rule{
+		{route: "GET " + all, may: call},
+		{route: "POST " + all, body: `{"name":"q{n}","kind":"INVENTORY","query":"$filter=has(a)"}`, elsewhere: 201, may: publish},
+		{route: "GET " + all + "/{name}/{version}", request: all + "/none/v1", may: refusable(call), elsewhere: 404},
+		{route: "GET " + all + "/{name}/{version}/definition", request: all + "/none/v1/definition", may: refusable(call), elsewhere: 404},
+		{route: "PUT " + all + "/{name}/{version}/definition", request: all + "/none/v1/definition", body: `{"description":"d"}`, may: refusable(publish), elsewhere: 404},
+		{route: "DELETE " + all + "/{name}/{version}/definition", request: all + "/none/v1/definition", may: refusable(publish), elsewhere: 404},
+		{route: "GET /isobar/publishedApi.json", may: call},
 	}
 }
 

@@ -26,13 +26,14 @@ func Diff(before, after Doc, secret ...string) []AttributeChange {
 		}
 		out = append(out, c)
 	}
+	now, was := after.getter(), before.getter()
 	for _, m := range before {
-		if to := after.Get(m.Name); !sameJSON(m.Raw, to) {
+		if to := now(m.Name); !sameJSON(m.Raw, to) {
 			add(m.Name, m.Raw, to)
 		}
 	}
 	for _, m := range after {
-		if !before.Has(m.Name) {
+		if was(m.Name) == nil {
 			add(m.Name, nil, m.Raw)
 		}
 	}

@@ -3,6 +3,7 @@ package iot
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 )
 
 // Doc is a JSON object kept as its top-level members in order, each with its raw, validated text, so that numbers, key order
@@ -56,6 +57,40 @@ func (d Doc) Set(name string, raw json.RawMessage) Doc {
 	return append(d, Member{name, raw})
 }
 
+// many is from how many members on a document is looked into by an index: below, walking along it is quicker.
+const many = 24
+
+// put is Set for many members in a row: known is the index, nil at first.
+func (d Doc) put(known map[string]int, name string, raw json.RawMessage) (Doc, map[string]int) {
+	if len(d) < many {
+		return d.Set(name, raw), nil
+	}
+	if known == nil {
+		known = make(map[string]int, 2*len(d))
+		for i := range d {
+			known[d[i].Name] = i
+		}
+	}
+	if i, ok := known[name]; ok {
+		d[i].Raw = raw
+		return d, known
+	}
+	known[name] = len(d)
+	return append(d, Member{name, raw}), known
+}
+
+// getter returns Get for many names.
+func (d Doc) getter() func(name string) json.RawMessage {
+	if len(d) < many {
+		return d.Get
+	}
+	known := make(map[string]json.RawMessage, len(d))
+	for i := len(d) - 1; i >= 0; i-- { // as Get: the first one
+		known[d[i].Name] = d[i].Raw
+	}
+	return func(name string) json.RawMessage { return known[name] }
+}
+
 // SetText is Set with a JSON string.
 func (d Doc) SetText(name, value string) Doc { return d.Set(name, AppendText(nil, value)) }
 
@@ -79,14 +114,20 @@ next:
 func (d Doc) Merge(patch Doc) Doc {
 	out := make(Doc, len(d), len(d)+len(patch))
 	copy(out, d)
+	var known map[string]int
+	removed := false
 	for _, m := range patch {
-		if IsNull(m.Raw) {
-			out = out.Without(m.Name)
-			continue
-		}
-		out = out.Set(m.Name, m.Raw)
+		out, known = out.put(known, m.Name, m.Raw)
+		removed = removed || IsNull(m.Raw)
 	}
-	return out
+	if !removed {
+		return out
+	}
+	null := map[string]bool{}
+	for _, m := range patch {
+		null[m.Name] = IsNull(m.Raw)
+	}
+	return slices.DeleteFunc(out, func(m Member) bool { return null[m.Name] })
 }
 
 // WithoutNulls returns d without members that are null (creating with null is the same as leaving out).
@@ -104,8 +145,9 @@ func (d Doc) Equal(o Doc) bool {
 	if len(d) != len(o) {
 		return false
 	}
+	get := o.getter()
 	for _, m := range d {
-		if !bytes.Equal(m.Raw, o.Get(m.Name)) {
+		if !bytes.Equal(m.Raw, get(m.Name)) {
 			return false
 		}
 	}

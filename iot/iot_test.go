@@ -2,6 +2,7 @@ package iot_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -152,4 +153,76 @@ func FuzzParseNumber(f *testing.F) {
 			t.Fatalf("%q -> %s -> %v %v", s, n, back, err)
 		}
 	})
+}
+
+// TestLargeDocumentsBehaveAsSmallOnes holds the ways through an index to the ways without one.
+func TestLargeDocumentsBehaveAsSmallOnes(t *testing.T) {
+	for _, n := range []int{0, 1, 23, 24, 25, 60} {
+		var text, twice strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, `,"m%d":%d`, i, i)
+			fmt.Fprintf(&twice, `,"m%d":"old"`, i)
+		}
+		d := mustParse(t, "{"+strings.TrimPrefix(text.String(), ",")+"}")
+		if again := mustParse(t, "{"+strings.TrimPrefix(twice.String()+text.String(), ",")+"}"); !again.Equal(d) || len(again) != n {
+			t.Errorf("%d: a repeated member does not replace the earlier one: %v", n, again)
+		}
+		patch := mustParse(t, `{"m0":null,"m23":"new","more":1,"gone":null,"m1":2,"m1":1}`)
+		merged := d.Merge(patch)
+		want := iot.Doc{}
+		for _, m := range d {
+			switch m.Name {
+			case "m0":
+			case "m23":
+				want = append(want, iot.Member{"m23", []byte(`"new"`)})
+			default:
+				want = append(want, m)
+			}
+		}
+		for _, m := range []iot.Member{{"m23", []byte(`"new"`)}, {"more", []byte("1")}, {"m1", []byte("1")}} {
+			if !want.Has(m.Name) {
+				want = append(want, m)
+			}
+		}
+		if !merged.Equal(want) {
+			t.Errorf("%d: merged to %s, want %s", n, merged.AppendTo(nil), want.AppendTo(nil))
+		}
+		changed := map[string]bool{}
+		for _, c := range iot.Diff(d, merged) {
+			changed[c.Attribute] = true
+		}
+		for _, name := range []string{"m0", "m23", "more", "m1"} {
+			if (string(d.Get(name)) != string(merged.Get(name))) != changed[name] {
+				t.Errorf("%d: %s in the differences: %v", n, name, changed[name])
+			}
+		}
+	}
+}
+
+func mustParse(t *testing.T, text string) iot.Doc {
+	t.Helper()
+	d, err := iot.ParseDoc([]byte(text), iot.MaxDepth)
+	if err != nil {
+		t.Fatal(text, err)
+	}
+	return d
+}
+
+func BenchmarkLargeDocument(b *testing.B) {
+	for _, n := range []int{1000, 40_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var text strings.Builder
+			for i := range n {
+				fmt.Fprintf(&text, `,"member_%d":{"value":%d}`, i, i)
+			}
+			raw := []byte("{" + text.String()[1:] + "}")
+			for b.Loop() {
+				d, err := iot.ParseDoc(raw, iot.MaxDepth)
+				if err != nil || !d.Merge(d).Equal(d) || len(iot.Diff(d, nil)) != n {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/member")
+		})
+	}
 }

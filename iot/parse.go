@@ -129,6 +129,7 @@ func (p *parser) object() (Doc, error) {
 		return nil, errNotObject
 	}
 	d := make(Doc, 0, 4) // most objects within documents are no larger
+	var known map[string]int
 	err := p.list('}', func() error {
 		raw, err := p.name()
 		if err != nil {
@@ -138,7 +139,7 @@ func (p *parser) object() (Doc, error) {
 		if err := p.value(); err != nil {
 			return err
 		}
-		d = d.Set(name, p.b[at:p.i:p.i])
+		d, known = d.put(known, name, p.b[at:p.i:p.i])
 		return nil
 	})
 	return d, err

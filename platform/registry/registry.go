@@ -62,11 +62,13 @@ type nameKey struct {
 
 // Limits on what one request may create or change.
 const (
-	MaxBulk     = 50
-	maxName     = 16 << 10
-	cacheSize   = 200_000
-	cacheTTL    = 10 * time.Minute // a bound on how long a fact that the bus lost stays unknown
-	maxExternal = 1000
+	MaxBulk = 50
+	// MaxFragments is how many members an object can have besides those of its own.
+	MaxFragments = 10_000
+	maxName      = 16 << 10
+	cacheSize    = 200_000
+	cacheTTL     = 10 * time.Minute // a bound on how long a fact that the bus lost stays unknown
+	maxExternal  = 1000
 )
 
 // NewRegistry returns the face.

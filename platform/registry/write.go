@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +84,9 @@ func (r *Registry) fresh(ctx context.Context, p iot.Principal, d Draft, place Pl
 		o.Owner = iot.UserName(*d.Owner)
 	}
 	n := New{Object: o, Parent: place.Parent, Kind: place.Kind}
+	if err := fits(o); err != nil {
+		return n, err
+	}
 	for _, x := range d.ExternalIDs {
 		if err := validName(x); err != nil {
 			return n, err
@@ -91,6 +95,14 @@ func (r *Registry) fresh(ctx context.Context, p iot.Principal, d Draft, place Pl
 		n.ExternalIDs = append(n.ExternalIDs, x)
 	}
 	return n, nil
+}
+
+// fits returns a fault unless an object has few enough fragments: each has a row in an index.
+func fits(o iot.ManagedObject) error {
+	if len(o.Fragments) > MaxFragments {
+		return fault.Errorf(fault.Op("registry.Write"), fault.Invalid, "an object can have at most %d fragments, this one would have %d", MaxFragments, len(o.Fragments))
+	}
+	return nil
 }
 
 // Patch changes an object: members that are given replace the whole member, null removes it, the rest stays. A patch without any
@@ -134,6 +146,9 @@ func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, chang
 		}
 		next, err := change(old)
 		if err != nil {
+			return old, err
+		}
+		if err := fits(next); err != nil {
 			return old, err
 		}
 		// What somebody may change for the sake of its fragments must stay so.
@@ -186,7 +201,20 @@ func auditOf(activity string, before, after iot.ManagedObject) iot.AuditRecord {
 	if o.ID == 0 {
 		o = before
 	}
-	return iot.AuditRecord{Type: "Inventory", Activity: activity, Text: activity + ": '" + o.ID.String() + "' (" + clip(o.Name) + ")", Source: o.ID, Changes: iot.Diff(doc(before), doc(after))}
+	return iot.AuditRecord{Type: "Inventory", Activity: activity, Text: activity + ": '" + o.ID.String() + "' (" + clip(o.Name) + ")", Source: o.ID, Changes: bounded(iot.Diff(doc(before), doc(after)))}
+}
+
+// bounded cuts what differs to what a record can hold, and says how much more there was.
+func bounded(changes []iot.AttributeChange) []iot.AttributeChange {
+	const mostChanges, mostBytes = 900, 256 << 10
+	size := 0
+	for i, c := range changes {
+		size += len(c.Attribute) + len(c.Previous) + len(c.New)
+		if i == mostChanges || size > mostBytes {
+			return append(changes[:i:i], iot.AttributeChange{Attribute: "...", New: strconv.Itoa(len(changes)-i) + " more attributes"})
+		}
+	}
+	return changes
 }
 
 func clip(s string) string {

@@ -21,6 +21,7 @@ const tenant, other = iot.TenantID("acme"), iot.TenantID("other")
 // TestStore runs the suite; open returns an empty store.
 func TestStore(t *testing.T, open func(t *testing.T) apimgmt.Store) {
 	t.Run("keys", func(t *testing.T) { testKeys(t, open(t)) })
+	t.Run("endpoints", func(t *testing.T) { testEndpoints(t, open(t)) })
 	t.Run("usage", func(t *testing.T) { testUsage(t, open(t)) })
 }
 
@@ -81,6 +82,74 @@ func testKeys(t *testing.T, s apimgmt.Store) {
 	}
 	if _, err := s.UpdateKey(ctx, tenant, "k", func(k apimgmt.Key) apimgmt.Key { return k }); !errors.Is(err, sql.ErrNoRows) {
 		t.Errorf("deleted: %v", err)
+	}
+}
+
+func testEndpoints(t *testing.T, s apimgmt.Store) {
+	ctx := context.Background()
+	text := "x"
+	e := apimgmt.Endpoint{Name: "pumps", Kind: apimgmt.InventoryQuery, State: apimgmt.Draft, Query: "$filter=a eq '${a}'", MaxPage: 5, Owner: "ann", Created: time.UnixMilli(5).UTC(), Updated: time.UnixMilli(6).UTC(),
+		Parameters: []apimgmt.Parameter{{Name: "a", Type: apimgmt.TextType, Default: &text}}}
+	const most, callers = 5, 12
+	var all sync.WaitGroup
+	versions, fulls := make(chan int, callers), make(chan bool, callers)
+	for range callers {
+		all.Go(func() {
+			made, full, err := s.CreateEndpoint(ctx, tenant, e, most)
+			if err != nil {
+				t.Error(err)
+			}
+			if fulls <- full; !full {
+				versions <- made.Version
+			}
+		})
+	}
+	all.Wait()
+	close(versions)
+	sum := 0
+	for v := range versions {
+		sum += v
+	}
+	if sum != 1+2+3+4+5 {
+		t.Errorf("the versions add up to %d, want each from 1 to %d once", sum, most)
+	}
+	if _, full, err := s.CreateEndpoint(ctx, other, e, most); full || err != nil {
+		t.Fatal(full, err)
+	}
+	e.Version = 2
+	if got, err := s.Endpoint(ctx, tenant, "pumps", 2); err != nil || !reflect.DeepEqual(got, e) {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got, err := s.Endpoints(ctx, tenant); err != nil || len(got) != most || got[4].Version != 5 {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := s.Endpoint(ctx, other, "pumps", 2); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("another tenant: %v", err)
+	}
+	no := errors.New("no")
+	if _, err := s.UpdateEndpoint(ctx, tenant, "pumps", 2, func(e apimgmt.Endpoint) (apimgmt.Endpoint, error) { e.Query = "q"; return e, no }); !errors.Is(err, no) {
+		t.Errorf("refused: %v", err)
+	}
+	if got, err := s.UpdateEndpoint(ctx, tenant, "pumps", 2, func(e apimgmt.Endpoint) (apimgmt.Endpoint, error) { e.State = apimgmt.Retired; return e, nil }); err != nil || got.State != apimgmt.Retired || got.Query != e.Query {
+		t.Errorf("%+v %v", got, err)
+	}
+	if err := s.DeleteEndpoint(ctx, tenant, "pumps", 2, func(apimgmt.Endpoint) error { return no }); !errors.Is(err, no) {
+		t.Errorf("refused: %v", err)
+	}
+	may := func(e apimgmt.Endpoint) error {
+		if e.State != apimgmt.Retired {
+			t.Errorf("asked about %+v", e)
+		}
+		return nil
+	}
+	if err := s.DeleteEndpoint(ctx, tenant, "pumps", 2, may); err != nil {
+		t.Error(err)
+	}
+	if err := s.DeleteEndpoint(ctx, tenant, "pumps", 2, may); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("deleted: %v", err)
+	}
+	if got, err := s.Endpoints(ctx, other); err != nil || len(got) != 1 {
+		t.Errorf("another tenant: %+v %v", got, err)
 	}
 }
 

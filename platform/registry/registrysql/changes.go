@@ -25,23 +25,33 @@ func (s *Store) NameSet(ctx context.Context, t iot.TenantID, set sqlkit.ChangeSe
 
 // changed is the table of all changes of objects in scope, one row each: sid, at, author, id. A version came into being by a change of its own if
 // there was none before it, or if that one was deleted; all others by the change that ended the one before. The scope is told from the object
-// as it is: one that was deleted is in no scope but that of all.
-func (s *Store) changed(t iot.TenantID, scope access.Scope) (string, []any) {
+// as it is: one that was deleted is in no scope but that of all. since and only
+// leave out what was changed before a time and in other sets, unless they are zero and empty.
+func (s *Store) changed(t iot.TenantID, scope access.Scope, since int64, only string) (string, []any) {
 	const kind = "'" + string(iot.KindManagedObject) + "'"
 	first := func(seq, id string) string {
 		return "COALESCE((SELECT p.deleted FROM history p WHERE p.tenant = ? AND p.kind = " + kind + " AND p.id = " + id + seq + " ORDER BY p.seq DESC LIMIT 1), 1) = 1"
 	}
 	old, oldArgs := scope.SQL(s.db.Dialect, "h.tenant", "CASE WHEN h.kind = "+kind+" THEN CAST(h.id AS BIGINT) END", "")
 	now, nowArgs := scope.SQL(s.db.Dialect, "m.tenant", "m.id", "")
-	text := `SELECT h.change_set AS sid, h.valid_to AS at, h.changed_by AS author, h.id AS id FROM history h WHERE h.tenant = ? AND h.kind = ` + kind + ` AND ` + old + `
-		UNION ALL SELECT h.from_set, h.valid_from, h.from_by, h.id FROM history h WHERE h.tenant = ? AND h.kind = ` + kind + ` AND h.from_set <> '' AND ` + first(" AND p.seq < h.seq", "h.id") + ` AND ` + old + `
-		UNION ALL SELECT m.rev_set, m.updated, m.rev_by, CAST(m.id AS TEXT) FROM managed_object m WHERE m.tenant = ? AND ` + first("", "CAST(m.id AS TEXT)") + ` AND ` + now
-	return text, slices.Concat([]any{string(t)}, oldArgs, []any{string(t), string(t)}, oldArgs, []any{string(t), string(t)}, nowArgs)
+	ended, made, is := []any{string(t)}, []any{string(t)}, []any{string(t)}
+	endedCond, madeCond, isCond := "", "", ""
+	if since > 0 { // what began later than that also ended later
+		endedCond, madeCond, isCond = " AND h.valid_to >= ?", " AND h.valid_to >= ? AND h.valid_from >= ?", " AND m.updated >= ?"
+		ended, made, is = append(ended, since), append(made, since, since), append(is, since)
+	}
+	if only != "" {
+		endedCond, madeCond, isCond = endedCond+" AND h.change_set = ?", madeCond+" AND h.from_set = ?", isCond+" AND m.rev_set = ?"
+		ended, made, is = append(ended, only), append(made, only), append(is, only)
+	}
+	text := `SELECT h.change_set AS sid, h.valid_to AS at, h.changed_by AS author, h.id AS id FROM history h WHERE h.tenant = ? AND h.kind = ` + kind + endedCond + ` AND ` + old + `
+		UNION ALL SELECT h.from_set, h.valid_from, h.from_by, h.id FROM history h WHERE h.tenant = ? AND h.kind = ` + kind + madeCond + ` AND h.from_set <> '' AND ` + first(" AND p.seq < h.seq", "h.id") + ` AND ` + old + `
+		UNION ALL SELECT m.rev_set, m.updated, m.rev_by, CAST(m.id AS TEXT) FROM managed_object m WHERE m.tenant = ?` + isCond + ` AND ` + first("", "CAST(m.id AS TEXT)") + ` AND ` + now
+	return text, slices.Concat(ended, oldArgs, made, []any{string(t)}, oldArgs, is, []any{string(t)}, nowArgs)
 }
 
-// ChangeSets implements registry.Log.
-func (s *Store) ChangeSets(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.SetQuery) (out []registry.SetSummary, n int, err error) {
-	table, args := s.changed(t, scope)
+// meets adds what a query asks for to the table of changes.
+func meets(table string, args []any, q registry.SetQuery) (string, []any) {
 	table = ` FROM (` + table + `) c WHERE 1=1`
 	if !q.From.IsZero() {
 		table += " AND c.at >= ?"
@@ -59,24 +69,73 @@ func (s *Store) ChangeSets(ctx context.Context, t iot.TenantID, scope access.Sco
 		table += " AND c.id = ?"
 		args = append(args, q.Object.String())
 	}
+	return table, args
+}
+
+// ChangeSets implements registry.Log. The latest are looked for among the latest changes first, and only if there are too few of them, further back.
+func (s *Store) ChangeSets(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.SetQuery) (out []registry.SetSummary, n int, err error) {
 	if q.Count {
-		if err := s.db.QueryRow(ctx, `SELECT COUNT(DISTINCT c.sid)`+table, args...).Scan(&n); err != nil {
+		text, args := s.changed(t, scope, 0, "")
+		text, args = meets(text, args, q)
+		if err := s.db.QueryRow(ctx, `SELECT COUNT(DISTINCT c.sid)`+text, args...).Scan(&n); err != nil {
 			return nil, 0, err
 		}
 	}
 	if q.Limit <= 0 {
 		return nil, n, nil
 	}
+	const step = 8 // how much further each look goes
+	for rows := step * (q.Offset + q.Limit); ; rows *= step {
+		since := int64(0)
+		if q.Object == 0 && q.From.IsZero() && q.To.IsZero() {
+			if since, err = s.latest(ctx, t, rows); err != nil {
+				return nil, 0, err
+			}
+		}
+		if out, err = s.setsSince(ctx, t, scope, q, since); err != nil || len(out) == q.Limit || since == 0 {
+			break
+		}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := range out { // the looks may have cut off the beginning of a set
+		text, args := s.changed(t, scope, 0, out[i].ID)
+		text, args = meets(text, args, q)
+		if err := s.db.QueryRow(ctx, `SELECT COUNT(*)`+text, args...).Scan(&out[i].Changes); err != nil {
+			return nil, 0, err
+		}
+	}
+	return out, n, nil
+}
+
+// latest returns a time since when there are at least so many changes, zero if there are fewer.
+func (s *Store) latest(ctx context.Context, t iot.TenantID, rows int) (since int64, err error) {
+	for _, query := range []string{`SELECT valid_to FROM history WHERE tenant = ? AND kind = '` + string(iot.KindManagedObject) + `' ORDER BY valid_to DESC LIMIT 1 OFFSET ?`,
+		`SELECT updated FROM managed_object WHERE tenant = ? ORDER BY updated DESC LIMIT 1 OFFSET ?`} {
+		var at int64
+		if err := s.db.QueryRow(ctx, query, string(t), rows).Scan(&at); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return 0, err
+		}
+		since = max(since, at)
+	}
+	return since, nil
+}
+
+// setsSince returns a page of the sets with changes since a time, zero for all, the latest first.
+func (s *Store) setsSince(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.SetQuery, since int64) (out []registry.SetSummary, err error) {
+	text, args := s.changed(t, scope, since, "")
+	text, args = meets(text, args, q)
 	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
 		var x registry.SetSummary
 		var at int64
-		err := r.Scan(&x.ID, &at, &x.By, &x.Changes, &x.Reason, &x.Undoes)
+		err := r.Scan(&x.ID, &at, &x.By, &x.Reason, &x.Undoes)
 		x.At = sqlkit.Time(at)
 		out = append(out, x)
 		return err
-	}, `SELECT g.sid, g.at, g.author, g.n, COALESCE(x.reason, ''), COALESCE(x.undoes, '') FROM (SELECT c.sid AS sid, MAX(c.at) AS at, MAX(c.author) AS author, COUNT(*) AS n`+table+` GROUP BY c.sid
+	}, `SELECT g.sid, g.at, g.author, COALESCE(x.reason, ''), COALESCE(x.undoes, '') FROM (SELECT c.sid AS sid, MAX(c.at) AS at, MAX(c.author) AS author`+text+` GROUP BY c.sid
 		ORDER BY MAX(c.at) DESC, c.sid LIMIT ? OFFSET ?) g LEFT JOIN change_set x ON x.tenant = ? AND x.id = g.sid ORDER BY g.at DESC, g.sid`, append(args, q.Limit, q.Offset, string(t))...)
-	return out, n, err
+	return out, err
 }
 
 // ChangeSet implements registry.Log.

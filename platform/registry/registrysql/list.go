@@ -29,25 +29,34 @@ const (
 // along the ways into the scope, each of which an index gives in that order; for others, a scope that is not too long is named object by object, and
 // a longer one is a condition, because then the query's own filter or order finds enough of it soon.
 func (s *Store) List(ctx context.Context, t iot.TenantID, scope access.Scope, q registry.Query) ([]registry.Object, int, error) {
-	b := &builder{dialect: s.db.Dialect, tenant: t, byName: len(q.Order) == 1 && strings.Join(q.Order[0].Path, ".") == "name"}
-	along, err := s.within(ctx, t, scope, q, b)
+	b, along, err := s.prepare(ctx, t, scope, &q)
 	if err != nil {
 		return nil, 0, err
-	}
-	terms := conjuncts(q.Filter)
-	if along == nil {
-		if terms, err = s.begin(ctx, b, &q, terms); err != nil {
-			return nil, 0, err
-		}
-	}
-	b.simple(q, scope)
-	for _, e := range terms {
-		b.where(b.expr(e))
 	}
 	if along != nil {
 		return s.read(ctx, t, b.along(along, q), q)
 	}
 	return s.readOn(ctx, t, b, q)
+}
+
+// prepare collects the conditions of a list, and the ways along which it is to be read, nil if it is an ordinary query.
+func (s *Store) prepare(ctx context.Context, t iot.TenantID, scope access.Scope, q *registry.Query) (*builder, []way, error) {
+	b := &builder{dialect: s.db.Dialect, tenant: t, byName: len(q.Order) == 1 && strings.Join(q.Order[0].Path, ".") == "name"}
+	along, err := s.within(ctx, t, scope, *q, b)
+	if err != nil {
+		return nil, nil, err
+	}
+	terms := conjuncts(q.Filter)
+	if along == nil {
+		if terms, err = s.begin(ctx, b, q, terms); err != nil {
+			return nil, nil, err
+		}
+	}
+	b.simple(*q, scope)
+	for _, e := range terms {
+		b.where(b.expr(e))
+	}
+	return b, along, nil
 }
 
 // readOn reads a list from where its page is known to begin.
