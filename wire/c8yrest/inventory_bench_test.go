@@ -42,6 +42,11 @@ func benchmarkInventory(b *testing.B, dsn string) {
 	defer s.client.CloseIdleConnections()
 	s.clerk(b, "few", groups.Small)
 	s.clerk(b, "many", groups.Large)
+	b.Run("latest changes", func(b *testing.B) {
+		for b.Loop() {
+			b.SetBytes(s.fetch(b, "admin", s.url+"/isobar/changes?pageSize=100"))
+		}
+	})
 	const deviceModel = "query=$filter=has(c8y_IsDevice) and c8y_Hardware.model eq 'Model C'"
 	const availablePosition = "query=$filter=c8y_Availability.status eq 'AVAILABLE' and has(c8y_Position)"
 	for _, list := range []struct {

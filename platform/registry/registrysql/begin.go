@@ -42,7 +42,7 @@ func (s *Store) begin(ctx context.Context, b *builder, q *registry.Query, terms 
 		return ok && (c.Op == query.Eq || len(q.Order) == 0) && len(c.Path) == 1 && (c.Path[0] == "type" || c.Path[0] == "owner" || c.Path[0] == "id" || c.Path[0] == "_id")
 	})
 	b.whole = byOther || q.Type != "" || q.Owner != "" || q.IDs != nil || q.Parent != 0 || q.ParentOf != 0
-	if b.start != nil || b.whole && q.Order == nil {
+	if b.start != nil || q.Parent != 0 || b.whole && q.Order == nil {
 		return terms, nil
 	}
 	all, err := s.candidates(ctx, b.tenant, q, &terms)

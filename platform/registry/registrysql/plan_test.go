@@ -187,6 +187,62 @@ func TestPagesAreTheSameFromAKnownPosition(t *testing.T) {
 	})
 }
 
+// TestLatestChangeSetsAreFoundBehindLargeOnes has fewer sets among the latest changes than a page takes.
+func TestLatestChangeSetsAreFoundBehindLargeOnes(t *testing.T) {
+	sqltest.Each(t, func(t *testing.T, db *sqlkit.DB) {
+		ctx := context.Background()
+		s, err := registrysql.New(ctx, db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []iot.ID
+		create := func(set string, at int64, n int) {
+			rev := sqlkit.Revision{At: time.UnixMilli(at), By: "ann", Set: set}
+			var news []registry.New
+			for range n {
+				id, err := s.NextID(ctx, tenant)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids = append(ids, id)
+				news = append(news, registry.New{Object: iot.ManagedObject{ID: id, CreationTime: rev.At, LastUpdated: rev.At}})
+			}
+			if err := s.Create(ctx, tenant, news, rev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 60 {
+			create(fmt.Sprint("one ", i), int64(1000+i), 1)
+		}
+		create("large", 2000, 150)
+		if _, err := s.Delete(ctx, tenant, ids[:30], sqlkit.Revision{At: time.UnixMilli(3000), By: "bob", Set: "gone"}); err != nil {
+			t.Fatal(err)
+		}
+		list := func(q registry.SetQuery) string {
+			sets, _, err := s.ChangeSets(ctx, tenant, access.Scope{All: true}, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out []string
+			for _, x := range sets {
+				out = append(out, fmt.Sprint(x.ID, ":", x.Changes))
+			}
+			return strings.Join(out, ", ")
+		}
+		for want, q := range map[string]registry.SetQuery{
+			"gone:30, large:150, one 59:1, one 58:1": {Limit: 4},
+			"one 57:1, one 56:1":                     {Limit: 2, Offset: 4},
+			"one 1:1, one 0:1":                       {Limit: 5, Offset: 60},
+			"gone:30":                                {Limit: 5, By: "bob"},
+			"one 3:1, one 2:1":                       {Limit: 2, To: time.UnixMilli(1004)},
+		} {
+			if got := list(q); got != want {
+				t.Errorf("%+v: %s, want %s", q, got, want)
+			}
+		}
+	})
+}
+
 func idsOf(list []registry.Object) (out []iot.ID) {
 	for _, o := range list {
 		out = append(out, o.ID)

@@ -24,7 +24,7 @@ type Groups struct{ Large, Small []iot.ID }
 // crowdTables are the tables with one row or more per object, whose rows are copied with it.
 var crowdTables = []struct{ name, columns, values string }{
 	{"managed_object", "tenant, id, type, name, owner, is_device, is_global, created, updated, doc, rev_by, rev_set",
-		"tenant, id + ?, type, name || '-' || ?, owner, is_device, is_global, created, updated, doc, rev_by, rev_set"},
+		"tenant, id + ?, type, name || '-' || ?, owner, is_device, is_global, created, updated + ?, doc, rev_by, rev_set || '-' || id || '-' || ?"},
 	{"object_fragment", "tenant, fragment, id", "tenant, fragment, id + ?"},
 	{"object_value", "tenant, path, value, id", "tenant, path, value, id + ?"},
 	{"object_above", "tenant, ancestor, id", "tenant, ancestor + ?, id + ?"},

@@ -117,7 +117,11 @@ func testQueries(t *testing.T, f *fixture) {
 	a := f.add(`{"name":"a","type":"pump","c8y_IsDevice":{},"n":{"v":5,"s":"x","b":true,"d":1.5},"c8y_Hardware":{"model":"M-100"},"tags":["red","blue"],"customers":[{"id":"123"},{"id":"456"}]}`)
 	b := f.add(`{"name":"b","type":"Pump","n":{"v":"5","s":"X","b":false},"c8y_Global":{},"c8y_Dashboard!name!home-cockpit1":{},"tags":"red"}`)
 	c := f.add(`{"name":"c","type":"c8y_DeviceGroup","c8y_IsDeviceGroup":{},"n":{"v":-3.25,"s":"it's [1]","z":null},"a/b":{"c-d":"e"}}`)
-	f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}]}`)
+	many := ""
+	for i := range 40 {
+		many += fmt.Sprintf(`"t%d":"v%d",`, i, i)
+	}
+	f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}],"texts":{` + many + `"long":["` + strings.Repeat("y", 200) + `","short"]},"long":"` + strings.Repeat("x", 200) + `","deep":{"er":{"est":"d"}},"nested":{"list":["in"]}}`)
 	if _, err := f.s.Link(f.ctx, tenant, c, iot.ChildAsset, []iot.ID{b, a}); err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +170,11 @@ func testQueries(t *testing.T, f *fixture) {
 		"lastUpdated.date le '2026-01-02T04:04:05+01:00'": "a b c ä*ö",
 		"c8y_ActiveAlarmsStatus.critical gt 0f":           "",
 		"has(c8y_Availability)":                           "",
+		"texts.t39 eq 'v39' and has(texts)":               "ä*ö",
+		"texts.long eq 'short'":                           "ä*ö",
+		"long eq '" + strings.Repeat("x", 200) + "'":      "ä*ö",
+		"deep.er.est eq 'd'":                              "ä*ö",
+		"nested.list eq 'in'":                             "ä*ö",
 		"owner eq 'ann' and (n.v eq 5f or n.v eq 9f)":     "a ä*ö",
 		"a/b.c-d eq 'e'":                                  "c",
 	} {
@@ -180,6 +189,7 @@ func testQueries(t *testing.T, f *fixture) {
 		{registry.Query{Type: "pump"}, "a"}, {registry.Query{Fragment: "c8y_Global"}, "b"}, {registry.Query{Fragment: "n", OnlyDevices: true}, "a"},
 		{registry.Query{IDs: []iot.ID{c, a, 99999}}, "a c"}, {registry.Query{IDs: []iot.ID{}}, ""}, {registry.Query{OnlyRoots: true}, "c ä*ö"},
 		{registry.Query{Parent: c, Kind: iot.ChildAsset}, "b a"}, {registry.Query{Parent: c, Kind: iot.ChildDevice}, ""},
+		{registry.Query{Parent: c, Kind: iot.ChildAsset, Query: query.Query{Filter: query.Has{{"n"}}, Order: []query.Order{{Path: query.Path{"name"}}}}}, "a b"},
 		{registry.Query{ParentOf: a, Kind: iot.ChildAsset}, "c"}, {registry.Query{Owner: "bob"}, ""},
 	} {
 		if got := f.list(c.q); got != c.want {
