@@ -166,12 +166,11 @@ func (s *Store) within(ctx context.Context, t iot.TenantID, scope access.Scope, 
 	along := ways(t, scope)
 	byID := q.Filter == nil && q.Order == nil && q.Type == "" && q.Fragment == "" && q.Owner == "" && q.Text == ""
 	if !byID || len(along) > fewWays {
-		ids, complete, err := s.Reach(ctx, t, scope, s.small)
+		ids, complete, err := s.reach(ctx, t, scope)
 		if err != nil {
 			return nil, err
 		}
 		if complete {
-			slices.Sort(ids)
 			table, list := sqlkit.IDs(b.dialect, ids)
 			b.start = &source{from: "(SELECT CAST(? AS TEXT) AS tenant, id FROM " + table + " reach) d", args: []any{string(t), list}, cond: "1=1"}
 			along = nil

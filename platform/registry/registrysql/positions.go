@@ -1,14 +1,18 @@
 package registrysql
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/security/access"
 )
 
 // Positions remember where the pages of a list began and ended, so that a page deep in it is found without counting to it once more. They tell
@@ -16,6 +20,7 @@ import (
 // long another node may have changed something, which then moves the bounds of pages a moment later.
 const (
 	maxLists     = 500
+	maxReaches   = 32
 	maxPositions = 1000 // of a list
 	positionTTL  = 10 * time.Second
 )
@@ -48,14 +53,21 @@ type list struct {
 	known []position
 }
 
+// reached is what was found to be in a scope.
+type reached struct {
+	at  revisions
+	ids []iot.ID // sorted; nil: too many
+}
+
 type positions struct {
-	mu    sync.Mutex // guards all
-	now   map[iot.TenantID]revisions
-	lists *otter.Cache[string, *list]
+	mu      sync.Mutex // guards all
+	now     map[iot.TenantID]revisions
+	lists   *otter.Cache[string, *list]
+	reaches *otter.Cache[string, reached]
 }
 
 func newPositions() *positions {
-	return &positions{now: map[iot.TenantID]revisions{}, lists: otter.Must(&otter.Options[string, *list]{MaximumSize: maxLists, ExpiryCalculator: otter.ExpiryWriting[string, *list](positionTTL)})}
+	return &positions{now: map[iot.TenantID]revisions{}, reaches: otter.Must(&otter.Options[string, reached]{MaximumSize: maxReaches, ExpiryCalculator: otter.ExpiryWriting[string, reached](positionTTL)}), lists: otter.Must(&otter.Options[string, *list]{MaximumSize: maxLists, ExpiryCalculator: otter.ExpiryWriting[string, *list](positionTTL)})}
 }
 
 // moved says that something changed, before whoever changed it hears of it.
@@ -130,4 +142,29 @@ func (p *positions) learn(key string, at revisions, total int, seen ...position)
 			l.known = append(l.known, x)
 		}
 	}
+}
+
+// reach is Reach for the next page of a list, with the ids in order. SQLite has no other node that could change what is in a scope, so that what was
+// found counts until something changes here; nobody may be shown for seconds what is out of reach since, as on PostgreSQL might happen.
+func (s *Store) reach(ctx context.Context, t iot.TenantID, scope access.Scope) (ids []iot.ID, complete bool, err error) {
+	p, key := s.positions, listKey(t, "reach", []any{fmt.Sprintf("%#v", scope), s.small})
+	p.mu.Lock()
+	at := p.revisions(t, structure|marks)
+	known, ok := p.reaches.GetIfPresent(key)
+	p.mu.Unlock()
+	if ok && known.at == at && s.db.Dialect == sqlkit.SQLite {
+		return known.ids, known.ids != nil, nil
+	}
+	if ids, complete, err = s.Reach(ctx, t, scope, s.small); err != nil {
+		return nil, false, err
+	}
+	if slices.Sort(ids); !complete {
+		ids = nil
+	} else if ids == nil {
+		ids = []iot.ID{}
+	}
+	if s.db.Dialect == sqlkit.SQLite {
+		p.reaches.Set(key, reached{at, ids})
+	}
+	return ids, complete, nil
 }
