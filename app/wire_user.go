@@ -44,9 +44,9 @@ func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 func (p *parts) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.rest)
-	mux.Handle("/notification/", p.realtime)
-	mux.Handle("/cep/", p.realtime)
-	mux.Handle("/devicecontrol/notifications", p.realtime)
+	mux.Handle("/notification/", p.rest.CrossOrigin(p.realtime))
+	mux.Handle("/cep/", p.rest.CrossOrigin(p.realtime))
+	mux.Handle("/devicecontrol/notifications", p.rest.CrossOrigin(p.realtime))
 	mux.Handle("/apps/", p.web)
 	mux.Handle("/favicon.ico", p.web)
 	mux.HandleFunc("/mqtt", p.mqttSocket)

@@ -46,7 +46,7 @@ func updateAlarm(c *call) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.s.Telemetry.PatchAlarm(c.ctx, c.p, id, patch)
+	a, err := c.s.Telemetry.PatchAlarm(c.passing(), c.p, id, patch)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func upsertAlarm(c *call) error {
 	if err != nil {
 		return err
 	}
-	before, after, err := c.s.Telemetry.UpsertAlarm(c.ctx, c.p, a, c.flag("incrementCount", true))
+	before, after, err := c.s.Telemetry.UpsertAlarm(c.passing(), c.p, a, c.flag("incrementCount", true))
 	if err != nil {
 		return err
 	}
