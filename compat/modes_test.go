@@ -22,7 +22,7 @@ type write struct {
 	make func(t *testing.T, u rig.User, device, text, mode string) (path string)
 }
 
-func send(t *testing.T, u rig.User, status int, method, path string, body any, mode string) map[string]any {
+func writeIn(t *testing.T, u rig.User, status int, method, path string, body any, mode string) map[string]any {
 	t.Helper()
 	a, err := u.Do(method, path, body, modeHeader, mode)
 	if err != nil {
@@ -42,24 +42,24 @@ func send(t *testing.T, u rig.User, status int, method, path string, body any, m
 
 var writes = []write{
 	{"create a measurement", "measurements", true, 201, func(t *testing.T, u rig.User, device, text, mode string) string {
-		send(t, u, 201, "POST", "/measurement/measurements", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "c": map[string]any{"v": map[string]int{"value": 1}}}, mode)
+		writeIn(t, u, 201, "POST", "/measurement/measurements", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "c": map[string]any{"v": map[string]int{"value": 1}}}, mode)
 		return "/measurement/measurements?pageSize=2000&source=" + device + "&type=" + text
 	}},
 	{"create an event", "events", true, 201, func(t *testing.T, u rig.User, device, text, mode string) string {
-		send(t, u, 201, "POST", "/event/events", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "text": text}, mode)
+		writeIn(t, u, 201, "POST", "/event/events", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "text": text}, mode)
 		return "/event/events?pageSize=2000&source=" + device
 	}},
 	{"create an alarm", "alarms", true, 201, func(t *testing.T, u rig.User, device, text, mode string) string {
-		send(t, u, 201, "POST", "/alarm/alarms", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "text": text, "severity": "MINOR"}, mode)
+		writeIn(t, u, 201, "POST", "/alarm/alarms", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "text": text, "severity": "MINOR"}, mode)
 		return "/alarm/alarms?pageSize=2000&source=" + device
 	}},
 	{"upsert an alarm", "alarms", true, 201, func(t *testing.T, u rig.User, device, text, mode string) string {
-		send(t, u, 201, "POST", "/alarm/alarms/upsert", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "text": text, "severity": "MINOR"}, mode)
+		writeIn(t, u, 201, "POST", "/alarm/alarms/upsert", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": text, "text": text, "severity": "MINOR"}, mode)
 		return "/alarm/alarms?pageSize=2000&source=" + device
 	}},
 	{"change an event", "events", true, 200, func(t *testing.T, u rig.User, device, text, mode string) string {
 		id := quietly(t, u, "/event/events", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": "before", "text": "before"})
-		got := send(t, u, 200, "PUT", "/event/events/"+id, map[string]any{"text": text}, mode)
+		got := writeIn(t, u, 200, "PUT", "/event/events/"+id, map[string]any{"text": text}, mode)
 		if got["text"] != text {
 			t.Errorf("%s: the answer is %v", mode, got)
 		}
@@ -67,30 +67,30 @@ var writes = []write{
 	}},
 	{"change an alarm", "alarms", true, 200, func(t *testing.T, u rig.User, device, text, mode string) string {
 		id := quietly(t, u, "/alarm/alarms", map[string]any{"source": map[string]string{"id": device}, "time": "2026-01-01T00:00:00Z", "type": "before" + text, "text": "before", "severity": "MINOR"})
-		got := send(t, u, 200, "PUT", "/alarm/alarms/"+id, map[string]any{"text": text}, mode)
+		got := writeIn(t, u, 200, "PUT", "/alarm/alarms/"+id, map[string]any{"text": text}, mode)
 		if got["text"] != text {
 			t.Errorf("%s: the answer is %v", mode, got)
 		}
 		return "/alarm/alarms/" + id
 	}},
 	{"change an object", "managedobjects", true, 200, func(t *testing.T, u rig.User, device, text, mode string) string {
-		got := send(t, u, 200, "PUT", "/inventory/managedObjects/"+device, map[string]any{"compat_Mode": text}, mode)
+		got := writeIn(t, u, 200, "PUT", "/inventory/managedObjects/"+device, map[string]any{"compat_Mode": text}, mode)
 		if got["compat_Mode"] != text {
 			t.Errorf("%s: the answer is %v", mode, got)
 		}
 		return "/inventory/managedObjects/" + device
 	}},
 	{"change many objects", "managedobjects", false, 200, func(t *testing.T, u rig.User, device, text, mode string) string {
-		send(t, u, 200, "PUT", "/inventory/managedObjects", map[string]any{"managedObjects": []any{map[string]any{"id": device, "compat_Mode": text}}}, mode)
+		writeIn(t, u, 200, "PUT", "/inventory/managedObjects", map[string]any{"managedObjects": []any{map[string]any{"id": device, "compat_Mode": text}}}, mode)
 		return "/inventory/managedObjects/" + device
 	}},
 	{"create an operation", "operations", false, 201, func(t *testing.T, u rig.User, device, text, mode string) string {
-		id, _ := send(t, u, 201, "POST", "/devicecontrol/operations", map[string]any{"deviceId": device, "compat_Mode": text}, mode)["id"].(string)
+		id, _ := writeIn(t, u, 201, "POST", "/devicecontrol/operations", map[string]any{"deviceId": device, "compat_Mode": text}, mode)["id"].(string)
 		return "/devicecontrol/operations/" + id
 	}},
 	{"change an operation", "operations", false, 200, func(t *testing.T, u rig.User, device, text, mode string) string {
 		id := quietly(t, u, "/devicecontrol/operations", map[string]any{"deviceId": device, "compat_Other": map[string]any{}})
-		send(t, u, 200, "PUT", "/devicecontrol/operations/"+id, map[string]any{"status": "EXECUTING", "compat_Mode": text}, mode)
+		writeIn(t, u, 200, "PUT", "/devicecontrol/operations/"+id, map[string]any{"status": "EXECUTING", "compat_Mode": text}, mode)
 		return "/devicecontrol/operations/" + id
 	}},
 }
@@ -98,7 +98,7 @@ var writes = []write{
 // quietly creates something that nobody is told of.
 func quietly(t *testing.T, u rig.User, path string, body any) string {
 	t.Helper()
-	id, ok := send(t, u, 201, "POST", path, body, "QUIESCENT")["id"].(string)
+	id, ok := writeIn(t, u, 201, "POST", path, body, "QUIESCENT")["id"].(string)
 	if !ok {
 		t.Fatalf("%s: no id", path)
 	}

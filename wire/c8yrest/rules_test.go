@@ -229,6 +229,8 @@ func TestEveryJSONRouteRefusesForms(t *testing.T) {
 	s := start(t)
 	other := map[string]string{ // the routes whose bodies are something else, or nothing
 		"POST /tenant/oauth": "a form", "POST /tenant/oauth/token": "a form", "POST /user/logout": "nothing", "POST /user/logout/{tenant}/allUsers": "nothing", "POST /s": "lines",
+		"POST /inventory/binaries": "a file", "PUT /inventory/binaries/{id}": "a file", "POST /devicecontrol/newDeviceRequests/acceptAll": "nothing", "PUT /devicecontrol/newDeviceRequests/acceptAll": "nothing",
+		"POST /user/currentUser/totpSecret": "nothing", "POST /certificate-authority": "nothing",
 	}
 	for _, rt := range c8yrest.Routes() {
 		if rt.Method != "POST" && rt.Method != "PUT" || other[rt.Method+" "+rt.Path] != "" {
@@ -294,7 +296,7 @@ func TestMethods(t *testing.T) {
 var collections = map[string]string{
 	"/inventory/managedObjects": "managedObjects", "/inventory/binaries": "managedObjects", "/inventory/managedObjects/{device}/childDevices": "references",
 	"/inventory/managedObjects/{device}/childAssets": "references", "/inventory/managedObjects/{device}/childAdditions": "references",
-	"/identity/globalIds/{device}/externalIds": "externalIds", "/measurement/measurements": "measurements", "/event/events": "events", "/alarm/alarms": "alarms",
+	"/measurement/measurements": "measurements", "/event/events": "events", "/alarm/alarms": "alarms",
 	"/devicecontrol/operations": "operations", "/devicecontrol/bulkoperations": "bulkOperations", "/devicecontrol/newDeviceRequests": "newDeviceRequests",
 	"/audit/auditRecords": "auditRecords", "/user/main/users": "users", "/user/main/groups": "groups", "/user/roles": "roles", "/user/main/users/admin/groups": "references",
 	"/user/inventoryroles": "roles", "/tenant/options": "options", "/tenant/tenants/main/trusted-certificates": "certificates", "/application/applications": "applications",

@@ -80,6 +80,7 @@ type Server struct {
 	duration prometheus.Histogram
 	bodies   *semaphore.Weighted // bytes of the large bodies in memory
 	services proxies
+	later    *background
 	coders   coders
 }
 
@@ -99,6 +100,7 @@ func New(d Deps) *Server {
 		d.Reg.MustRegister(s.requests, s.duration)
 	}
 	s.services = newProxies()
+	s.later = newBackground(s.failedLater)
 	for _, rt := range Routes() {
 		s.router.add(rt)
 	}
