@@ -10,6 +10,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
 )
 
 // checkOptions tells the tenants' options what the components that read them understand, so that a typing error is told at once and does
@@ -30,6 +31,7 @@ func (p *parts) checkOptions() {
 		}
 		return nil
 	})
+	p.tenants.AddCheck(c8yrest.OriginCategory, c8yrest.OriginKey, c8yrest.CheckOrigins)
 	p.tenants.AddCheck(rawlog.Category, rawlog.KeepHours, between(0, rawlog.MaxHours))
 	p.tenants.AddCheck(rawlog.Category, rawlog.KeepMB, between(1, math.MaxInt64>>20))
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/isobar-iot/isobar/edge/services/limits"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/security/protect"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
 )
 
 // EdgeConfig is what a server needs to know about its edge: who may come in, whom to believe, and how much one may ask for.
@@ -282,6 +283,7 @@ const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; 
 func (p *parts) door(next http.Handler) http.Handler {
 	inner := limits.DefaultPace.Handler(p.acmeChallenges(next))
 	return p.firewall.Origin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c8yrest.WithRequestID(w, r)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")

@@ -37,16 +37,16 @@ func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bulks: p.bulks, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, API: p.api, Users: p.users, SSO: p.sso,
 		Policy: p.policy, Tenants: p.tenants, Usage: p.usage, Retention: p.retention, Audit: p.audit, Blobs: p.blobs, MaxBinary: p.conf.Files.MaxSize << 20, Presence: p.connectivity, SmartREST: p.smartREST, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
 		Applications: p.applications})
-	return nil, nil
+	return func(context.Context) error { p.rest.Close(); return nil }, nil
 }
 
 // handler is the one way into the process over HTTP.
 func (p *parts) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.rest)
-	mux.Handle("/notification/", p.realtime)
-	mux.Handle("/cep/", p.realtime)
-	mux.Handle("/devicecontrol/notifications", p.realtime)
+	mux.Handle("/notification/", p.rest.CrossOrigin(p.realtime))
+	mux.Handle("/cep/", p.rest.CrossOrigin(p.realtime))
+	mux.Handle("/devicecontrol/notifications", p.rest.CrossOrigin(p.realtime))
 	mux.Handle("/apps/", p.web)
 	mux.Handle("/favicon.ico", p.web)
 	mux.HandleFunc("/mqtt", p.mqttSocket)

@@ -18,6 +18,8 @@ const (
 	TooLarge                        // beyond a limit on size or depth
 	Exhausted                       // a rate or quota is used up; try later
 	Unsupported                     // this is not offered here
+	MediaType                       // the body is of a kind that is not taken here
+	Precondition                    // what the client made a condition does not hold (any more)
 	Unavailable                     // a part that is needed does not answer; try later
 	Canceled                        // the client went away
 	Deadline                        // it took too long
@@ -52,6 +54,8 @@ var table = [lastKind]Row{
 	TooLarge:        {"too large", 413, "Payload Too Large", 0x95, 0x8D, 2, slog.LevelDebug, false, "the request is too large"},
 	Exhausted:       {"exhausted", 429, "Too Many Requests", 0x96, 0x9D, 5, slog.LevelInfo, true, "Too Many Requests"},
 	Unsupported:     {"unsupported", 405, "Method Not Allowed", 0x83, 0x85, 2, slog.LevelDebug, false, "this is not supported"},
+	MediaType:       {"media type", 415, "Unsupported Media Type", 0x99, 0x8F, 2, slog.LevelDebug, false, "the body is of a kind that is not taken here"},
+	Precondition:    {"precondition", 412, "Precondition Failed", 0x83, 0x8C, 3, slog.LevelDebug, false, "it was changed meanwhile"},
 	Unavailable:     {"unavailable", 503, "Service Unavailable", 0x88, 0xA3, 5, slog.LevelWarn, true, "the service is not available, try again later"},
 	Canceled:        {"canceled", 499, "Canceled", 0x83, 0xA0, 5, slog.LevelDebug, true, "the request was canceled"},
 	Deadline:        {"deadline", 504, "Timeout", 0x83, 0xA4, 5, slog.LevelWarn, true, "the request took too long"},

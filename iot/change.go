@@ -1,5 +1,7 @@
 package iot
 
+import "context"
+
 // Action is what happened to a document.
 type Action string
 
@@ -35,17 +37,44 @@ const (
 	KindRetentionRule Kind = "retentionrule"
 )
 
-// ProcessingMode says how far a write goes.
+// ProcessingMode says how far a write goes. Rules learn of it in every mode.
 type ProcessingMode uint8
 
 // The processing modes of a write.
 const (
-	// Persistent stores and publishes.
+	// Persistent stores and tells subscribers.
 	Persistent ProcessingMode = iota
-	// Transient publishes without storing (measurements and events only).
+	// Transient tells subscribers without storing.
 	Transient
-	// Quiescent stores without publishing.
+	// Quiescent stores without telling subscribers.
 	Quiescent
-	// CEP stores and publishes to rules only.
+	// CEP does neither: only rules learn of it.
 	CEP
 )
+
+// Stores reports whether what is written in this mode is stored.
+func (m ProcessingMode) Stores() bool { return m == Persistent || m == Quiescent }
+
+// Live reports whether subscribers are told of what is written in this mode.
+func (m ProcessingMode) Live() bool { return m == Persistent || m == Transient }
+
+// Lasting is the mode for a write that means nothing unless it is stored: it stores, and tells subscribers if m does.
+func (m ProcessingMode) Lasting() ProcessingMode {
+	if m.Live() {
+		return Persistent
+	}
+	return Quiescent
+}
+
+type modeKey struct{}
+
+// WithMode gives the writes that are made under a context their processing mode.
+func WithMode(ctx context.Context, m ProcessingMode) context.Context {
+	return context.WithValue(ctx, modeKey{}, m)
+}
+
+// ModeOf returns the processing mode of the writes under a context, Persistent unless WithMode said otherwise.
+func ModeOf(ctx context.Context) ProcessingMode {
+	m, _ := ctx.Value(modeKey{}).(ProcessingMode)
+	return m
+}

@@ -149,6 +149,12 @@ func safe(p string) string {
 	}, p)
 }
 
+// Rules is the last part of the subject of a fact that subscribers are not told of: only rules and what the platform itself depends on may see it.
+const Rules = "rules"
+
+// Base is a subject without that part.
+func Base(subject string) string { return strings.TrimSuffix(subject, "."+Rules) }
+
 // Publish sends data to the subscribers of a subject, on this node and others. It does not wait for them.
 func (b *Bus) Publish(subject string, data []byte) {
 	if err := b.conn.Publish(subject, data); err != nil {

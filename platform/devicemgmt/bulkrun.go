@@ -146,7 +146,7 @@ func (s *Bulks) step(ctx context.Context, t iot.TenantID, b Bulk) (more bool, er
 		return false, sqlkit.Fault(op, err)
 	}
 	s.audit(ctx, p, o, "Operation created")
-	s.publish(t, iot.Created, o)
+	s.publish(ctx, t, iot.Created, o)
 	if after.Status == BulkCompleted {
 		s.announce(t, iot.Updated, after)
 	}
@@ -195,7 +195,7 @@ func (s *Bulks) failPending(ctx context.Context, t iot.TenantID, b Bulk) error {
 		if written {
 			s.audit(ctx, p, after, "Operation updated", iot.AttributeChange{Attribute: "status", Type: "com.cumulocity.model.devicecontrol.OperationStatus",
 				Previous: string(before.Status), New: string(after.Status)})
-			s.publish(t, iot.Updated, after)
+			s.publish(ctx, t, iot.Updated, after)
 		}
 	}
 	if len(open) == bulkTurn {

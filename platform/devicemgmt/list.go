@@ -116,7 +116,7 @@ func (s *Operations) Delete(ctx context.Context, p iot.Principal, q Query) error
 			return sqlkit.Fault(op, err)
 		}
 		for _, o := range gone {
-			s.publish(p.Tenant, iot.Deleted, iot.Operation{ID: o.ID, Device: o.Device, Agent: o.Agent})
+			s.publish(ctx, p.Tenant, iot.Deleted, iot.Operation{ID: o.ID, Device: o.Device, Agent: o.Agent})
 		}
 		if len(gone) < DeleteBatch {
 			return nil

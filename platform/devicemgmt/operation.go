@@ -44,14 +44,18 @@ type OperationChange struct {
 	Operation iot.Operation
 }
 
-func (s *Operations) publish(t iot.TenantID, a iot.Action, o iot.Operation) {
+func (s *Operations) publish(ctx context.Context, t iot.TenantID, a iot.Action, o iot.Operation) {
 	s.d.Usage.Made(t, o.Device, iot.KindOperation, a, s.d.Clock.Now(), 1)
 	data, err := json.Marshal(OperationChange{a, o})
 	if err != nil {
 		s.d.Log.Error("encode a change", "tenant", t, "err", err)
 		return
 	}
-	s.d.Bus.Publish(bus.Subject(t, string(iot.KindOperation), string(a), o.Agent.String()), data)
+	parts := []string{string(iot.KindOperation), string(a), o.Agent.String()}
+	if !iot.ModeOf(ctx).Live() { // then a device gets it when it asks for what is pending
+		parts = append(parts, bus.Rules)
+	}
+	s.d.Bus.Publish(bus.Subject(t, parts...), data)
 }
 
 func (s *Operations) revision(p iot.Principal) sqlkit.Revision {
@@ -97,7 +101,7 @@ func (s *Operations) Create(ctx context.Context, p iot.Principal, o iot.Operatio
 		return iot.Operation{}, sqlkit.Fault(op, err)
 	}
 	s.audit(ctx, p, o, "Operation created")
-	s.publish(p.Tenant, iot.Created, o)
+	s.publish(ctx, p.Tenant, iot.Created, o)
 	return o, nil
 }
 
@@ -176,7 +180,7 @@ func (s *Operations) Update(ctx context.Context, p iot.Principal, id iot.ID, pat
 			Previous: string(before.Status), New: string(after.Status)})
 	}
 	if written {
-		s.publish(p.Tenant, iot.Updated, after)
+		s.publish(ctx, p.Tenant, iot.Updated, after)
 	}
 	return after, nil
 }

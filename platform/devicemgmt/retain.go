@@ -20,7 +20,7 @@ func (s *Operations) Retain(ctx context.Context, t iot.TenantID, before time.Tim
 		gone, err := s.d.Store.Expire(ctx, t, Query{Device: device, Fragment: fragment, To: before})
 		n += int64(len(gone))
 		for _, o := range gone {
-			s.publish(t, iot.Deleted, iot.Operation{ID: o.ID, Device: o.Device, Agent: o.Agent})
+			s.publish(ctx, t, iot.Deleted, iot.Operation{ID: o.ID, Device: o.Device, Agent: o.Agent})
 		}
 		if err != nil || len(gone) < DeleteBatch {
 			return n, sqlkit.Fault(op, err)

@@ -285,10 +285,10 @@ func (r *Registry) announce(ctx context.Context, p iot.Principal, set string, ch
 			continue
 		case c.After == nil:
 			activity = "Managed object deleted"
-			r.publish(p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: c.Object}})
+			r.publish(ctx, p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: c.Object}})
 		case c.Before == nil:
 			activity = "Managed object created"
-			r.publish(p.Tenant, iot.Created, Object{ManagedObject: after})
+			r.publish(ctx, p.Tenant, iot.Created, Object{ManagedObject: after})
 		default:
 			r.touched(ctx, p, c.Object) // with its state
 		}

@@ -7,5 +7,6 @@
 // Registry is the face: it authorizes, validates, audits, keeps history and publishes changes on the bus, once, for every dialect.
 // Store is what a driver must do. Every change of an object supersedes a version that can still be read (History, AsOf).
 //
-// Facts are published as "isobar.<tenant>.inventory.<action>.<id>" with a JSON Change. The cache of owners (Owner) follows them.
+// Facts are published as "isobar.<tenant>.inventory.<action>.<id>" with a JSON Change; with ".rules" behind them where subscribers are not to be told
+// (iot.ModeOf). The cache of owners (Owner) follows them.
 package registry

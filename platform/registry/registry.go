@@ -103,14 +103,18 @@ type Change struct {
 	Object Object
 }
 
-func (r *Registry) publish(t iot.TenantID, a iot.Action, o Object) {
+func (r *Registry) publish(ctx context.Context, t iot.TenantID, a iot.Action, o Object) {
 	r.forget(t, o.ID, a == iot.Deleted)
 	data, err := json.Marshal(Change{a, o})
 	if err != nil {
 		r.d.Log.Error("encode change", "tenant", t, "err", err)
 		return
 	}
-	r.d.Bus.Publish(bus.Subject(t, "inventory", string(a), o.ID.String()), data)
+	parts := []string{"inventory", string(a), o.ID.String()}
+	if !iot.ModeOf(ctx).Live() {
+		parts = append(parts, bus.Rules)
+	}
+	r.d.Bus.Publish(bus.Subject(t, parts...), data)
 }
 
 // Revision changes when anything changed that Lookup, Source and Check may have answered differently before, for whoever asks them again and
@@ -282,6 +286,8 @@ type Draft struct {
 	Type, Name, Owner *string // nil: not given
 	Fragments         iot.Doc // may hold nulls
 	ExternalIDs       []iot.ExternalID
+	// If is asked about the object before it is changed, and refuses by an error. It may be asked more than once. Nil: no condition.
+	If func(iot.ManagedObject) error
 }
 
 // DraftOf reads a document. Members that the server keeps itself are ignored.

@@ -83,6 +83,8 @@ type Store interface {
 	// Update replaces an object by what change makes of it. If change returns the object unchanged in type, name, owner and fragments,
 	// nothing is stored and written is false. change may run more than once.
 	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error)) (o Object, written bool, err error)
+	// UpdateAll is Update for several objects, all or none: change gets the index of each. sql.ErrNoRows if one of them is not there.
+	UpdateAll(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision, change func(i int, o iot.ManagedObject) (iot.ManagedObject, error)) (o []Object, written []bool, err error)
 	// Delete removes objects with their relations and external ids; those that do not exist are skipped. It returns the removed.
 	Delete(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision) ([]iot.ManagedObject, error)
 	// History returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.

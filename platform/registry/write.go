@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"strconv"
@@ -57,7 +58,7 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 	out, records := make([]Object, len(news)), make([]iot.AuditRecord, len(news))
 	for i, n := range news {
 		out[i] = Object{ManagedObject: n.Object}
-		r.publish(p.Tenant, iot.Created, out[i])
+		r.publish(ctx, p.Tenant, iot.Created, out[i])
 		r.d.Usage.Made(p.Tenant, n.Object.ID, iot.KindManagedObject, iot.Created, rev.At, 1)
 		records[i] = auditOf("Managed object created", iot.ManagedObject{}, n.Object)
 	}
@@ -106,31 +107,170 @@ func fits(o iot.ManagedObject) error {
 }
 
 // Patch changes an object: members that are given replace the whole member, null removes it, the rest stays. A patch without any
-// member is a sign of life and nothing else.
+// member is a sign of life and nothing else. In a mode that does not store (iot.ModeOf) it publishes and returns what the object would be.
 func (r *Registry) Patch(ctx context.Context, p iot.Principal, id iot.ID, d Draft) (Object, error) {
-	return r.Modify(ctx, p, id, func(o iot.ManagedObject) (iot.ManagedObject, error) {
-		if d.Type != nil {
-			o.Type = *d.Type
+	if iot.ModeOf(ctx).Stores() {
+		return r.Modify(ctx, p, id, d.apply)
+	}
+	return r.pretend(ctx, p, id, d.apply)
+}
+
+// Patch is what a client wants to change of one object.
+type Patch struct {
+	ID    iot.ID
+	Draft Draft
+}
+
+// PatchAll is Patch for up to MaxBulk objects, all or none, and always stores. An object that is named twice is changed twice.
+func (r *Registry) PatchAll(ctx context.Context, p iot.Principal, patches []Patch) ([]Object, error) {
+	const op = fault.Op("registry.PatchAll")
+	if len(patches) == 0 || len(patches) > MaxBulk {
+		return nil, fault.Errorf(op, fault.Invalid, "between 1 and %d objects can be changed at once", MaxBulk)
+	}
+	ids, changes := make([]iot.ID, len(patches)), make([]func(iot.ManagedObject) (iot.ManagedObject, error), len(patches))
+	for i, x := range patches {
+		ids[i] = x.ID
+		var err error
+		if changes[i], err = r.guarded(ctx, p, x.ID, x.Draft.apply); err != nil {
+			return nil, err
 		}
-		if d.Name != nil {
-			o.Name = *d.Name
-		}
-		if d.Owner != nil {
-			o.Owner = iot.UserName(*d.Owner)
-		}
-		o.Fragments = o.Fragments.Merge(d.Fragments)
-		return o, nil
+	}
+	before, at := make([]iot.ManagedObject, len(patches)), 0
+	out, written, err := r.d.Store.UpdateAll(ctx, p.Tenant, ids, r.revision(ctx, p), func(i int, old iot.ManagedObject) (iot.ManagedObject, error) {
+		at, before[i] = i, old
+		return changes[i](old)
 	})
+	if err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			at = r.absent(ctx, p.Tenant, ids)
+		}
+		return nil, modifyFault(op, ids[at], err)
+	}
+	var records []iot.AuditRecord
+	for i, o := range out {
+		if written[i] {
+			r.publish(ctx, p.Tenant, iot.Updated, o)
+			r.d.Usage.Made(p.Tenant, o.ID, iot.KindManagedObject, iot.Updated, r.d.Clock.Now(), 1)
+			records = append(records, auditOf("Managed object updated", before[i], o.ManagedObject))
+		}
+	}
+	if len(records) > 0 {
+		r.record(ctx, p, records)
+	}
+	return out, nil
+}
+
+// absent is the index of the first object that is not there, for the message.
+func (r *Registry) absent(ctx context.Context, t iot.TenantID, ids []iot.ID) int {
+	found, _ := r.d.Store.Get(ctx, t, ids...)
+	return max(0, slices.IndexFunc(ids, func(id iot.ID) bool {
+		return !slices.ContainsFunc(found, func(o Object) bool { return o.ID == id })
+	}))
+}
+
+func (d Draft) apply(o iot.ManagedObject) (iot.ManagedObject, error) {
+	if d.If != nil {
+		if err := d.If(o); err != nil {
+			return o, err
+		}
+	}
+	if d.Type != nil {
+		o.Type = *d.Type
+	}
+	if d.Name != nil {
+		o.Name = *d.Name
+	}
+	if d.Owner != nil {
+		o.Owner = iot.UserName(*d.Owner)
+	}
+	o.Fragments = o.Fragments.Merge(d.Fragments)
+	return o, nil
+}
+
+// errPretended ends a change that is not to be stored.
+var errPretended = errors.New("registry: not to be stored")
+
+// pretend checks and publishes a change without making it.
+func (r *Registry) pretend(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (Object, error) {
+	const op = fault.Op("registry.Patch")
+	var before, after iot.ManagedObject
+	_, _, err := r.modify(ctx, p, id, r.revision(ctx, p), func(o iot.ManagedObject) (_ iot.ManagedObject, err error) {
+		before = o
+		after, err = change(o)
+		return after, err
+	}, errPretended)
+	if err != nil && !errors.Is(err, errPretended) {
+		return Object{}, modifyFault(op, id, err)
+	}
+	now, err := r.d.Store.Get(ctx, p.Tenant, id)
+	if err != nil {
+		return Object{}, classify(op, err)
+	}
+	if len(now) == 0 { // deleted in between
+		return Object{}, notFound(op, id)
+	}
+	o := now[0] // for its state
+	o.ManagedObject = after
+	if after.Type != before.Type || after.Name != before.Name || after.Owner != before.Owner || !after.Fragments.Equal(before.Fragments) {
+		o.LastUpdated = r.d.Clock.Now().Truncate(time.Millisecond)
+		r.publish(ctx, p.Tenant, iot.Updated, o)
+	}
+	return o, nil
 }
 
 // Modify replaces an object by what change makes of it, atomically. change may run more than once and must have no other effect.
 // Changing the owner needs the permission, not ownership.
 func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (Object, error) {
 	const op = fault.Op("registry.Modify")
-	rev := r.revision(ctx, p)
-	place, err := r.place(ctx, p, Source{ID: id}, nil) // before the transaction, which must not wait for another connection
+	var before iot.ManagedObject
+	o, written, err := r.modify(ctx, p, id, r.revision(ctx, p), func(old iot.ManagedObject) (iot.ManagedObject, error) {
+		before = old
+		return change(old)
+	}, nil)
 	if err != nil {
-		return Object{}, err
+		return o, modifyFault(op, id, err)
+	}
+	if written {
+		r.publish(ctx, p.Tenant, iot.Updated, o)
+		r.d.Usage.Made(p.Tenant, id, iot.KindManagedObject, iot.Updated, r.d.Clock.Now(), 1)
+		r.record(ctx, p, []iot.AuditRecord{auditOf("Managed object updated", before, o.ManagedObject)})
+	}
+	return o, nil
+}
+
+// modifyFault words the failure of a change.
+func modifyFault(op fault.Op, id iot.ID, err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return err
+	}
+	if err = classify(op, err); fault.Is(err, fault.NotFound) {
+		return notFound(op, id)
+	}
+	return err
+}
+
+// modify is Modify without its consequences. What passed all checks ends with the error last, if there is one, and is not stored.
+func (r *Registry) modify(ctx context.Context, p iot.Principal, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error), last error) (Object, bool, error) {
+	guarded, err := r.guarded(ctx, p, id, change)
+	if err != nil {
+		return Object{}, false, err
+	}
+	return r.d.Store.Update(ctx, p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
+		next, err := guarded(old)
+		if err == nil {
+			err = last
+		}
+		return next, err
+	})
+}
+
+// guarded is a change of an object that is refused unless p may make it. It asks for what it needs now: the change runs inside a transaction, which must not
+// wait for another connection.
+func (r *Registry) guarded(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (func(iot.ManagedObject) (iot.ManagedObject, error), error) {
+	place, err := r.place(ctx, p, Source{ID: id}, nil)
+	if err != nil {
+		return nil, err
 	}
 	may := func(o iot.ManagedObject) error {
 		s := sourceOf(Object{ManagedObject: o})
@@ -138,9 +278,7 @@ func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, chang
 		seen.Owner, seen.Global, seen.Fragments = s.Owner, s.Global, access.Names(p, o.Fragments)
 		return r.d.Policy.Check(ctx, p, family(o.Fragments), access.Update, seen)
 	}
-	var before iot.ManagedObject
-	o, written, err := r.d.Store.Update(ctx, p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
-		before = old
+	return func(old iot.ManagedObject) (iot.ManagedObject, error) {
 		if err := may(old); err != nil {
 			return old, err
 		}
@@ -163,24 +301,7 @@ func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, chang
 			}
 		}
 		return next, nil
-	})
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return o, err
-	}
-	if err != nil {
-		err = classify(op, err)
-		if fault.Is(err, fault.NotFound) {
-			err = notFound(op, id)
-		}
-		return o, err
-	}
-	if written {
-		r.publish(p.Tenant, iot.Updated, o)
-		r.d.Usage.Made(p.Tenant, id, iot.KindManagedObject, iot.Updated, r.d.Clock.Now(), 1)
-		r.record(ctx, p, []iot.AuditRecord{auditOf("Managed object updated", before, o.ManagedObject)})
-	}
-	return o, nil
+	}, nil
 }
 
 // auditOf is the audit record of a change of an object, with what differs.
@@ -244,7 +365,7 @@ func (r *Registry) record(ctx context.Context, p iot.Principal, records []iot.Au
 func (r *Registry) touched(ctx context.Context, p iot.Principal, id iot.ID) {
 	objects, err := r.d.Store.Get(ctx, p.Tenant, id)
 	if err == nil && len(objects) == 1 {
-		r.publish(p.Tenant, iot.Updated, objects[0])
+		r.publish(ctx, p.Tenant, iot.Updated, objects[0])
 	}
 }
 
@@ -283,7 +404,7 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 	}
 	records := make([]iot.AuditRecord, len(removed))
 	for i, o := range removed {
-		r.publish(p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: o.ID}})
+		r.publish(ctx, p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: o.ID}})
 		records[i] = auditOf("Managed object deleted", o, iot.ManagedObject{})
 	}
 	r.record(ctx, p, records)

@@ -19,7 +19,8 @@ type AlarmChange struct {
 
 // RaiseAlarm stores an alarm, or counts it at the open one of the same source and type: then its count and time change, nothing else, and
 // created is false. If the source is in maintenance or the tenant drops alarms of that type, nothing is stored, and the alarm that is
-// returned has no id. It needs ROLE_ALARM_ADMIN or ownership of the source.
+// returned has no id. In a mode that does not store (iot.ModeOf) it has none either, and is published as a new one. It needs ROLE_ALARM_ADMIN or ownership of
+// the source.
 func (tm *Telemetry) RaiseAlarm(ctx context.Context, p iot.Principal, a iot.Alarm) (out iot.Alarm, created bool, err error) {
 	const op = fault.Op("telemetry.RaiseAlarm")
 	if err := mandatory(op, unless(a.Source != 0, "source"), unless(!a.Time.IsZero(), "time"), unless(a.Type != "", "type"), unless(a.Severity != "", "severity")); err != nil {
@@ -141,6 +142,10 @@ func (tm *Telemetry) mapped(ctx context.Context, t iot.TenantID, a iot.Alarm) (o
 }
 
 func (tm *Telemetry) raise(ctx context.Context, op fault.Op, p iot.Principal, a iot.Alarm, merge func(iot.Alarm) iot.Alarm) (*iot.Alarm, iot.Alarm, error) {
+	if mode := iot.ModeOf(ctx); !mode.Stores() {
+		tm.publish(p.Tenant, iot.KindAlarm, iot.Created, a.Source, mode, AlarmChange{iot.Created, a})
+		return nil, a, nil
+	}
 	var err error
 	if a.ID, err = tm.d.Store.NextID(ctx, p.Tenant); err != nil {
 		return nil, iot.Alarm{}, sqlkit.Fault(op, err)
@@ -153,12 +158,12 @@ func (tm *Telemetry) raise(ctx context.Context, op fault.Op, p iot.Principal, a 
 	switch {
 	case before == nil:
 		tm.recount(ctx, p.Tenant, a.Source)
-		tm.publish(p.Tenant, iot.KindAlarm, iot.Created, a.Source, iot.Persistent, AlarmChange{iot.Created, after})
+		tm.publish(p.Tenant, iot.KindAlarm, iot.Created, a.Source, iot.ModeOf(ctx), AlarmChange{iot.Created, after})
 	case !sameAlarm(*before, after):
 		if moves(*before, after) {
 			tm.recount(ctx, p.Tenant, a.Source)
 		}
-		tm.publish(p.Tenant, iot.KindAlarm, iot.Updated, a.Source, iot.Persistent, AlarmChange{iot.Updated, after})
+		tm.publish(p.Tenant, iot.KindAlarm, iot.Updated, a.Source, iot.ModeOf(ctx), AlarmChange{iot.Updated, after})
 	}
 	return before, after, nil
 }

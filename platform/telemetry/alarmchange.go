@@ -57,7 +57,8 @@ func (x AlarmPatch) apply(a iot.Alarm) iot.Alarm {
 	return a
 }
 
-// PatchAlarm changes an alarm. A patch that changes nothing stores, publishes and audits nothing.
+// PatchAlarm changes an alarm. A patch that changes nothing stores, publishes and audits nothing. In a mode that does not store (iot.ModeOf) it publishes and
+// returns what the alarm would be.
 func (tm *Telemetry) PatchAlarm(ctx context.Context, p iot.Principal, id iot.ID, patch AlarmPatch) (iot.Alarm, error) {
 	const op = fault.Op("telemetry.PatchAlarm")
 	patch, err := patch.checked(op)
@@ -70,6 +71,12 @@ func (tm *Telemetry) PatchAlarm(ctx context.Context, p iot.Principal, id iot.ID,
 	}
 	if err != nil {
 		return iot.Alarm{}, err
+	}
+	if mode := iot.ModeOf(ctx); !mode.Stores() {
+		next := patch.apply(old)
+		next.LastUpdated = tm.now()
+		tm.publish(p.Tenant, iot.KindAlarm, iot.Updated, old.Source, mode, AlarmChange{iot.Updated, next})
+		return next, nil
 	}
 	updates, err := tm.changeAlarms(ctx, op, p, []iot.ID{id}, patch)
 	if err != nil {
@@ -151,7 +158,7 @@ func (tm *Telemetry) changeAlarms(ctx context.Context, op fault.Op, p iot.Princi
 	for _, u := range updates {
 		if u.Written {
 			tm.auditAlarm(ctx, p, u.Before, u.After)
-			tm.publish(p.Tenant, iot.KindAlarm, iot.Updated, u.After.Source, iot.Persistent, AlarmChange{iot.Updated, u.After})
+			tm.publish(p.Tenant, iot.KindAlarm, iot.Updated, u.After.Source, iot.ModeOf(ctx), AlarmChange{iot.Updated, u.After})
 		}
 	}
 	return updates, nil

@@ -136,7 +136,7 @@ func (tm *Telemetry) DeleteAlarms(ctx context.Context, p iot.Principal, q AlarmQ
 				counted[a.Source] = true
 				tm.recount(ctx, p.Tenant, a.Source)
 			}
-			tm.publish(p.Tenant, iot.KindAlarm, iot.Deleted, a.Source, iot.Persistent, AlarmChange{iot.Deleted, iot.Alarm{ID: a.ID, Source: a.Source}})
+			tm.publish(p.Tenant, iot.KindAlarm, iot.Deleted, a.Source, iot.ModeOf(ctx), AlarmChange{iot.Deleted, iot.Alarm{ID: a.ID, Source: a.Source}})
 		}
 		if len(gone) < DeleteBatch {
 			return nil

@@ -123,7 +123,7 @@ func (b *batcher) commitForever() {
 func (b *batcher) begin(batch []submission, buf []series.Entry) (_ []series.Entry, durable func() error) {
 	buf = buf[:0]
 	for i := range batch {
-		if s := &batch[i]; s.mode != iot.Transient {
+		if s := &batch[i]; s.mode.Stores() {
 			buf = append(buf, series.Entry{Tenant: s.tenant, M: s.first, From: s.from})
 			for j := range s.rest {
 				buf = append(buf, series.Entry{Tenant: s.tenant, M: &s.rest[j]})
@@ -166,7 +166,7 @@ func (b *batcher) settle(batch []submission, durable func() error) {
 func fail(batch []submission, err error) {
 	err = sqlkit.Fault("telemetry.Submit", err)
 	for i := range batch {
-		if batch[i].mode != iot.Transient {
+		if batch[i].mode.Stores() {
 			batch[i].err = err
 		}
 	}
@@ -174,7 +174,7 @@ func fail(batch []submission, err error) {
 
 // receive counts a submission as under way. What is not to be stored has no place in a ledger.
 func (b *batcher) receive(s *submission) {
-	if s.mode == iot.Transient {
+	if !s.mode.Stores() {
 		return
 	}
 	s.book = b.books.received(s.tenant, s.first.Source, 1)
@@ -188,7 +188,7 @@ func (b *batcher) book(batch []submission) {
 	now := b.d.Clock.Now().UnixMilli()
 	for i := range batch {
 		s := &batch[i]
-		if s.mode == iot.Transient {
+		if !s.mode.Stores() {
 			continue
 		}
 		s.book.settle(s.first, s.err, now)
@@ -202,8 +202,8 @@ func (b *batcher) book(batch []submission) {
 // answer publishes what was committed, then tells the callers.
 func (b *batcher) answer(batch []submission, out *outbox) {
 	for i := range batch {
-		if s := &batch[i]; s.err == nil && s.mode != iot.Quiescent {
-			s.each(func(m *iot.Measurement) { out.add(topic{s.tenant, s.mode == iot.CEP}, m) })
+		if s := &batch[i]; s.err == nil {
+			s.each(func(m *iot.Measurement) { out.add(topic{s.tenant, !s.mode.Live()}, m) })
 		}
 	}
 	out.flush()

@@ -23,7 +23,7 @@
 //
 // # Invariants
 //
-//   - Record returned nil, or done was called with nil: the measurements survive a power cut (except iot.Transient).
+//   - Record returned nil, or done was called with nil: the measurements survive a power cut (except in a mode that does not store).
 //   - Raising an alarm never makes a second one that is not cleared for the same source and type, on any number of nodes. An alarm that a
 //     person reopens may stand beside a newer one; raising then counts the active one, the newest first.
 //   - The counters of alarms at an object are recounted from the alarms after every change that could move them; if the process dies in

@@ -21,7 +21,7 @@ type EventPatch struct {
 	Fragments iot.Doc
 }
 
-// CreateEvent stores an event. It needs ROLE_EVENT_ADMIN or ownership of the source. In iot.Transient mode it has no id.
+// CreateEvent stores an event. It needs ROLE_EVENT_ADMIN or ownership of the source. In a mode that does not store it has no id.
 func (tm *Telemetry) CreateEvent(ctx context.Context, p iot.Principal, mode iot.ProcessingMode, e iot.Event) (iot.Event, error) {
 	const op = fault.Op("telemetry.CreateEvent")
 	err := mandatory(op, unless(e.Source != 0, "source"), unless(!e.Time.IsZero(), "time"), unless(e.Type != "", "type"))
@@ -37,7 +37,7 @@ func (tm *Telemetry) CreateEvent(ctx context.Context, p iot.Principal, mode iot.
 	rev := tm.revision(p)
 	e.ID, e.CreationTime, e.LastUpdated = 0, rev.At, rev.At
 	e.Time, e.Fragments = iot.FromMillis(e.Time.UnixMilli()), e.Fragments.WithoutNulls()
-	if mode != iot.Transient {
+	if mode.Stores() {
 		if e.ID, err = tm.d.Store.NextID(ctx, p.Tenant); err == nil {
 			err = tm.d.Store.CreateEvent(ctx, p.Tenant, e, rev)
 		}
@@ -104,7 +104,8 @@ func (tm *Telemetry) LatestEvent(ctx context.Context, p iot.Principal, source io
 	return events[0], nil
 }
 
-// PatchEvent changes text and fragments of an event. A patch that changes nothing stores and publishes nothing.
+// PatchEvent changes text and fragments of an event. A patch that changes nothing stores and publishes nothing. In a mode that does not store (iot.ModeOf)
+// it publishes and returns what the event would be.
 func (tm *Telemetry) PatchEvent(ctx context.Context, p iot.Principal, id iot.ID, patch EventPatch) (iot.Event, error) {
 	const op = fault.Op("telemetry.PatchEvent")
 	text := ""
@@ -121,13 +122,21 @@ func (tm *Telemetry) PatchEvent(ctx context.Context, p iot.Principal, id iot.ID,
 	if err != nil {
 		return iot.Event{}, err
 	}
-	return tm.changeEvent(ctx, op, p, id, func(e iot.Event) (iot.Event, error) {
-		if patch.Text != nil {
-			e.Text = text
-		}
-		e.Fragments = e.Fragments.Merge(patch.Fragments)
-		return e, nil
-	})
+	if !iot.ModeOf(ctx).Stores() {
+		next := patch.apply(e)
+		next.LastUpdated = tm.now()
+		tm.publish(p.Tenant, iot.KindEvent, iot.Updated, e.Source, iot.ModeOf(ctx), EventChange{iot.Updated, next})
+		return next, nil
+	}
+	return tm.changeEvent(ctx, op, p, id, func(e iot.Event) (iot.Event, error) { return patch.apply(e), nil })
+}
+
+func (x EventPatch) apply(e iot.Event) iot.Event {
+	if x.Text != nil {
+		e.Text = *x.Text
+	}
+	e.Fragments = e.Fragments.Merge(x.Fragments)
+	return e
 }
 
 func (tm *Telemetry) changeEvent(ctx context.Context, op fault.Op, p iot.Principal, id iot.ID, change func(iot.Event) (iot.Event, error)) (iot.Event, error) {
@@ -136,7 +145,7 @@ func (tm *Telemetry) changeEvent(ctx context.Context, op fault.Op, p iot.Princip
 		return iot.Event{}, noDocument(op, "event", id.String(), err)
 	}
 	if written {
-		tm.publish(p.Tenant, iot.KindEvent, iot.Updated, e.Source, iot.Persistent, EventChange{iot.Updated, e})
+		tm.publish(p.Tenant, iot.KindEvent, iot.Updated, e.Source, iot.ModeOf(ctx), EventChange{iot.Updated, e})
 	}
 	return e, nil
 }
@@ -176,7 +185,7 @@ func (tm *Telemetry) deleteEvents(ctx context.Context, op fault.Op, p iot.Princi
 		}
 		detach(ctx, tm.d, p.Tenant, gone)
 		for _, e := range gone {
-			tm.publish(p.Tenant, iot.KindEvent, iot.Deleted, e.Source, iot.Persistent, EventChange{iot.Deleted, iot.Event{ID: e.ID, Source: e.Source}})
+			tm.publish(p.Tenant, iot.KindEvent, iot.Deleted, e.Source, iot.ModeOf(ctx), EventChange{iot.Deleted, iot.Event{ID: e.ID, Source: e.Source}})
 		}
 		if len(gone) < DeleteBatch {
 			return nil

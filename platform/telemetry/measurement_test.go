@@ -74,7 +74,7 @@ func TestProcessingModesOfMeasurements(t *testing.T) {
 		mode    iot.ProcessingMode
 		subject string
 		stores  int
-	}{{iot.Transient, "measurement.CREATE", 0}, {iot.CEP, "measurement.CREATE.rules", 1}, {iot.Quiescent, "", 1}} {
+	}{{iot.Transient, "measurement.CREATE", 0}, {iot.CEP, "measurement.CREATE.rules", 0}, {iot.Quiescent, "measurement.CREATE.rules", 1}} {
 		_, err := f.tm.Record(ctx, device, c.mode, []iot.Measurement{reading(f.dev, 1, "1")})
 		f.must(err)
 		if c.subject != "" {

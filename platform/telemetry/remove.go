@@ -35,7 +35,7 @@ type remover struct {
 func newRemover(d Deps, books *books) (*remover, error) {
 	r := &remover{d: d, books: books, queue: make(chan orphan, removeQueue), quit: make(chan struct{})}
 	var err error
-	r.stop, err = d.Bus.Subscribe(bus.All("inventory", string(iot.Deleted), "*"), func(t iot.TenantID, _ string, data []byte) {
+	r.stop, err = d.Bus.Subscribe(bus.All("inventory", string(iot.Deleted), ">"), func(t iot.TenantID, _ string, data []byte) {
 		var c registry.Change
 		if err := json.Unmarshal(data, &c); err != nil || c.Object.ID == 0 {
 			return

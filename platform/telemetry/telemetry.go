@@ -79,11 +79,8 @@ func (tm *Telemetry) revision(p iot.Principal) sqlkit.Revision {
 func (tm *Telemetry) now() time.Time { return tm.d.Clock.Now().Truncate(time.Millisecond) }
 
 func (tm *Telemetry) publish(t iot.TenantID, kind iot.Kind, a iot.Action, source iot.ID, mode iot.ProcessingMode, change any) {
-	if mode != iot.Transient {
+	if mode.Stores() {
 		tm.d.Usage.Made(t, source, kind, a, tm.now(), 1)
-	}
-	if mode == iot.Quiescent {
-		return
 	}
 	data, err := json.Marshal(change)
 	if err != nil {
@@ -91,14 +88,14 @@ func (tm *Telemetry) publish(t iot.TenantID, kind iot.Kind, a iot.Action, source
 		return
 	}
 	parts := []string{string(kind), string(a), source.String()}
-	if mode == iot.CEP {
+	if !mode.Live() {
 		parts = append(parts, rulesOnly)
 	}
 	tm.d.Bus.Publish(bus.Subject(t, parts...), data)
 }
 
-// rulesOnly ends the subject of a fact that only rules may see.
-const rulesOnly = "rules"
+// rulesOnly ends the subject of a fact that subscribers are not told of.
+const rulesOnly = bus.Rules
 
 // window makes equal bounds mean that instant. c8y: a range is half-open, but clients ask for one instant with equal bounds.
 func window(from, to *time.Time) {

@@ -189,7 +189,8 @@ func compile(assignments []Assignment, roles []InventoryRole, permissions []Devi
 
 // forgetObjects ends what is granted on objects that are deleted, on whichever node.
 func (u *Users) forgetObjects() (stop func(), err error) {
-	return u.d.Bus.Subscribe(bus.All("inventory", string(iot.Deleted), "*"), func(t iot.TenantID, subject string, _ []byte) {
+	return u.d.Bus.Subscribe(bus.All("inventory", string(iot.Deleted), ">"), func(t iot.TenantID, subject string, _ []byte) {
+		subject = bus.Base(subject)
 		id, ok := iot.ParseID(subject[strings.LastIndexByte(subject, '.')+1:])
 		if !ok {
 			return

@@ -152,7 +152,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, name string) 
 	if strings.Contains(name, "/assets/") { // their names hold a hash of the content
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	if r.Header.Get("If-None-Match") == f.etag {
+	if matches(r.Header.Get("If-None-Match"), f.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

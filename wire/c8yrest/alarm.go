@@ -93,7 +93,7 @@ func createAlarm(c *call) error {
 	if len(absent) > 0 {
 		return missing(absent...)
 	}
-	if a, _, err = c.s.Telemetry.RaiseAlarm(c.ctx, c.p, a); err != nil {
+	if a, _, err = c.s.Telemetry.RaiseAlarm(c.passing(), c.p, a); err != nil {
 		return err
 	}
 	if err := c.keep(); err != nil {

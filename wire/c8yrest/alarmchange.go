@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -46,7 +47,7 @@ func updateAlarm(c *call) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.s.Telemetry.PatchAlarm(c.ctx, c.p, id, patch)
+	a, err := c.s.Telemetry.PatchAlarm(c.passing(), c.p, id, patch)
 	if err != nil {
 		return err
 	}
@@ -80,8 +81,17 @@ func updateAlarms(c *call) error {
 	if status == nil {
 		return missing("status")
 	}
-	if _, err := c.s.Telemetry.PatchAlarms(c.ctx, c.p, q, iot.AlarmStatus(*status)); err != nil {
+	done, err := c.inBackground(func(ctx context.Context) error {
+		_, err := c.s.Telemetry.PatchAlarms(ctx, c.p, q, iot.AlarmStatus(*status))
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Length", "0")
+	if !done { // c8y: much takes long, and goes on
+		c.w.WriteHeader(http.StatusAccepted)
+		return nil
 	}
 	c.w.WriteHeader(http.StatusOK)
 	return nil
@@ -111,7 +121,7 @@ func upsertAlarm(c *call) error {
 	if err != nil {
 		return err
 	}
-	before, after, err := c.s.Telemetry.UpsertAlarm(c.ctx, c.p, a, c.flag("incrementCount", true))
+	before, after, err := c.s.Telemetry.UpsertAlarm(c.passing(), c.p, a, c.flag("incrementCount", true))
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (c *call) answerKey(status int, k apimgmt.Key, token string) error {
 // createKey answers with the key even without Accept: it cannot be read later.
 func createKey(c *call) error {
 	const op = fault.Op("c8yrest.CreateKey")
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func createKey(c *call) error {
 
 // rotateKey gives a key a new secret. The body may say for how many seconds the old one goes on.
 func rotateKey(c *call) error {
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return err
 	}

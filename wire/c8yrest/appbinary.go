@@ -192,7 +192,7 @@ func addVersion(c *call) error {
 		return err
 	}
 	if parts == nil {
-		b, err := c.body()
+		b, err := c.jsonBody()
 		if err != nil {
 			return err
 		}
@@ -295,7 +295,7 @@ func (c *call) oneVersion(name string) error {
 }
 
 func tagVersion(c *call) error {
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,8 @@ type call struct {
 	endpoint string
 	// inside says that it comes from a line of SmartREST, whose user is known.
 	inside bool
+	// version is that of the document that is answered with, for its entity tag; empty if it has none.
+	version string
 	// holders are the device permissions of everybody, nil unless holdAll has read them.
 	holders []access.DevicePermission
 }
@@ -53,13 +55,20 @@ type Route struct {
 	Method string
 	Path   string // a pattern of net/http
 	Access Access
+	// Tagged gives the answer an entity tag, for clients that ask again and again.
+	Tagged bool
 	// Download lets a browser fetch with its cookie alone, as links and images do. Only for GET.
 	Download bool
 	handle   func(*call) error
 }
 
+// readMode reads the header of writes. c8y: what means nothing unless it is stored is stored in every mode, which then says only whether subscribers are told;
+// the routes of data that may pass by ask passing for more.
 func (c *call) readMode() error {
-	switch m := strings.ToUpper(c.r.Header.Get("X-Cumulocity-Processing-Mode")); m {
+	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+		return nil
+	}
+	switch strings.ToUpper(strings.TrimSpace(c.r.Header.Get("X-Cumulocity-Processing-Mode"))) {
 	case "", "PERSISTENT":
 	case "TRANSIENT":
 		c.mode = iot.Transient
@@ -70,8 +79,14 @@ func (c *call) readMode() error {
 	default:
 		return fault.E(fault.Op("c8yrest.Mode"), fault.Invalid, "X-Cumulocity-Processing-Mode must be PERSISTENT, TRANSIENT, QUIESCENT or CEP")
 	}
+	if c.mode != iot.Persistent {
+		c.ctx = iot.WithMode(c.ctx, c.mode.Lasting())
+	}
 	return nil
 }
+
+// passing is the context of a write that need not be stored.
+func (c *call) passing() context.Context { return iot.WithMode(c.ctx, c.mode) }
 
 // id reads a path segment that is the id of a document. What cannot be an id does not exist.
 func (c *call) id(name, what string) (iot.ID, error) {
@@ -152,9 +167,20 @@ func (c *call) room(packed bool) error {
 	return nil
 }
 
+// jsonBody reads a body that must be JSON. c8y: the vendor's types, any JSON or none at all; the names of the types decide nothing. Anything else is refused, not
+// least what a page of another origin could make a browser send that has kept a password: a form, or plain text.
+func (c *call) jsonBody() ([]byte, error) {
+	media, _, _ := strings.Cut(c.r.Header.Get("Content-Type"), ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	if media != "" && !strings.HasSuffix(media, "+json") && !strings.HasSuffix(media, "/json") && media != "application/json-stream" {
+		return nil, fault.E(fault.Op("c8yrest.Body"), fault.MediaType, "the body must be JSON, not "+clip(media)+": set Content-Type to application/json")
+	}
+	return c.body()
+}
+
 // doc reads the body as a JSON object.
 func (c *call) doc() (iot.Doc, error) {
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +200,7 @@ func (c *call) wantsBody() bool { return c.r.Header.Get("Accept") != "" }
 
 // mediaType returns the content type of an answer: plain JSON for who asks for that, the vendor's type otherwise.
 func (c *call) mediaType(name string) string {
-	accept := c.r.Header.Get("Accept")
+	accept := strings.ToLower(c.r.Header.Get("Accept"))
 	if name == "" || strings.Contains(accept, "application/json") {
 		return "application/json;charset=UTF-8"
 	}
@@ -184,6 +210,9 @@ func (c *call) mediaType(name string) string {
 // json answers with a body.
 func (c *call) json(status int, media string, body []byte) error {
 	h := c.w.Header()
+	if c.route.Tagged && status == http.StatusOK && c.unchanged(body) {
+		return nil
+	}
 	h.Set("Content-Type", c.mediaType(media))
 	body = c.coded(body)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -130,7 +130,7 @@ func (c *call) writeChanges(o *object, changes []registry.ObjectChange) {
 // undoChangeSet takes back a change set, all or nothing. The body may hold the reason.
 func undoChangeSet(c *call) error {
 	reason := c.r.Header.Get(reasonHeader)
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return err
 	}

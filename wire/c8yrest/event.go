@@ -269,7 +269,7 @@ func updateEvent(c *call) error {
 		return err
 	}
 	patch.Fragments = d.Without(eventMembers...)
-	e, err := c.s.Telemetry.PatchEvent(c.ctx, c.p, id, patch)
+	e, err := c.s.Telemetry.PatchEvent(c.passing(), c.p, id, patch)
 	if err != nil {
 		return err
 	}

@@ -262,7 +262,7 @@ func whoMay(c *call) error {
 // whatIf answers: what would change if these roles were saved?
 func whatIf(c *call) error {
 	const op = fault.Op("c8yrest.WhatIf")
-	body, err := c.body()
+	body, err := c.jsonBody()
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func deleteExternal(c *call) error {
 
 func searchExternal(c *call) error {
 	const op = fault.Op("c8yrest.Search")
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return err
 	}

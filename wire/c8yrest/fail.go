@@ -34,13 +34,21 @@ func (c *call) fail(err error) {
 	o.open()
 	o.text("error", name)
 	o.text("message", fault.Message(err))
-	o.text("info", infoURL)
+	o.text("info", c.info())
 	o.close()
 	h.Set("Content-Type", "application/vnd.com.nsn.cumulocity.error+json;charset=UTF-8;ver=0.9")
 	h.Set("Content-Length", strconv.Itoa(len(o.b)))
 	c.drain()
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(o.b)
+}
+
+// info is the link to the documentation of errors, and names the request in the log: a fragment, since some clients refuse members that they do not know.
+func (c *call) info() string {
+	if c.request == "" {
+		return infoURL
+	}
+	return infoURL + "#request=" + c.request
 }
 
 // challenge is Basic, or c8y: XBasic for clients that do not want the browser's own dialog.

@@ -139,7 +139,7 @@ func (c *call) restrictRoles(change func(now []string) ([]string, error)) error 
 }
 
 func setRestrictedRoles(c *call) error {
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return err
 	}

@@ -194,6 +194,7 @@ func (c *call) storedMany(status int, objects []registry.Object) error {
 	})
 }
 
+// updateObjects changes up to 50 objects, all or none.
 func updateObjects(c *call) error {
 	d, err := c.doc()
 	if err != nil {
@@ -203,7 +204,7 @@ func updateObjects(c *call) error {
 	if err != nil || len(items) == 0 || len(items) > registry.MaxBulk {
 		return fault.E(fault.Op("c8yrest.Update"), fault.Invalid, "managedObjects must be a list of 1 to 50 objects with their ids")
 	}
-	var out []registry.Object
+	var patches []registry.Patch
 	for _, item := range items {
 		d, err := parseDoc(item)
 		if err != nil {
@@ -214,11 +215,15 @@ func updateObjects(c *call) error {
 		if !ok {
 			return fault.E(fault.Op("c8yrest.Update"), fault.Invalid, "every object must have its id")
 		}
-		mo, err := c.patch(id, d)
+		draft, err := registry.DraftOf(d)
 		if err != nil {
 			return err
 		}
-		out = append(out, mo)
+		patches = append(patches, registry.Patch{ID: id, Draft: draft})
+	}
+	out, err := c.s.Registry.PatchAll(c.ctx, c.p, patches)
+	if err != nil {
+		return err
 	}
 	return c.storedMany(http.StatusOK, out)
 }
@@ -228,7 +233,8 @@ func (c *call) patch(id iot.ID, d iot.Doc) (registry.Object, error) {
 	if err != nil {
 		return registry.Object{}, err
 	}
-	return c.s.Registry.Patch(c.ctx, c.p, id, draft)
+	draft.If = c.condition()
+	return c.s.Registry.Patch(c.passing(), c.p, id, draft)
 }
 
 // getObject also takes c8y-compatible extras of ours: ?asOf= reads the object as it was.
@@ -253,6 +259,9 @@ func getObject(c *call) error {
 	r, err := c.refs([]registry.Object{mo}, c.view())
 	if err != nil {
 		return err
+	}
+	if at.IsZero() {
+		c.version = versionOf(mo.ManagedObject)
 	}
 	var o object
 	writeObject(&o, c.base(), mo, r)
@@ -321,6 +330,9 @@ func updateObject(c *call) error {
 	mo, err := c.patch(id, d)
 	if err != nil {
 		return err
+	}
+	if c.mode.Stores() {
+		c.w.Header().Set("ETag", `W/"`+versionOf(mo.ManagedObject)+`"`)
 	}
 	return c.storedObject(http.StatusOK, mo)
 }

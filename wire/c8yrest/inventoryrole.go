@@ -402,7 +402,7 @@ func putDevicePermissions(c *call) error {
 	if _, err := c.s.Registry.Source(c.ctx, c.p.Tenant, id); err != nil {
 		return err
 	}
-	body, err := c.body()
+	body, err := c.jsonBody()
 	if err != nil {
 		return err
 	}

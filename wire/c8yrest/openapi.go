@@ -17,7 +17,7 @@ import (
 var referenceFiles embed.FS
 
 func openAPIRoutes() []Route {
-	return []Route{public(get("/isobar/openapi.json", getOpenAPI)), public(get("/isobar/reference", getReference)), public(get("/isobar/reference.css", getReference)), public(get("/isobar/reference.js", getReference))}
+	return []Route{tagged(public(get("/isobar/openapi.json", getOpenAPI))), public(get("/isobar/reference", getReference)), public(get("/isobar/reference.css", getReference)), public(get("/isobar/reference.js", getReference))}
 }
 
 type schema = map[string]any

@@ -114,7 +114,7 @@ func validateReset(c *call) error {
 
 // smallDoc reads a body from somebody who has not said who they are.
 func (c *call) smallDoc() (iot.Doc, error) {
-	b, err := c.body()
+	b, err := c.jsonBody()
 	if err != nil {
 		return nil, err
 	}

@@ -52,8 +52,8 @@ func (n *router) find(segments []string) *router {
 	return nil
 }
 
-// route finds the route of a request and sets its path values. The path is split before it is decoded, so that an id may contain a slash.
-func (n *router) route(r *http.Request) Route {
+// end finds the end of the path of a request and its segments, nil if there is none. The path is split before it is decoded, so that an id may contain a slash.
+func (n *router) end(r *http.Request) (*router, []string) {
 	// Doubled and trailing slashes do not count: clients build paths by concatenation, and a redirect would lose their body.
 	var segments []string
 	for s := range strings.SplitSeq(r.URL.EscapedPath(), "/") {
@@ -62,11 +62,16 @@ func (n *router) route(r *http.Request) Route {
 		}
 		plain, err := url.PathUnescape(s)
 		if err != nil {
-			return unknown
+			return nil, nil
 		}
 		segments = append(segments, plain)
 	}
-	end := n.find(segments)
+	return n.find(segments), segments
+}
+
+// route finds the route of a request and sets its path values.
+func (n *router) route(r *http.Request) Route {
+	end, segments := n.end(r)
 	if end == nil {
 		return unknown
 	}

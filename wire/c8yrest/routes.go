@@ -25,6 +25,7 @@ func del(path string, h func(*call) error) Route {
 }
 
 func public(r Route) Route   { r.Access = Public; return r }
+func tagged(r Route) Route   { r.Tagged = true; return r }
 func download(r Route) Route { r.Download = true; return r }
 
 func rootRoutes() []Route {
@@ -39,7 +40,7 @@ func inventoryRoutes() []Route {
 	const mo = "/inventory/managedObjects"
 	out := []Route{
 		post(mo, createObjects), get(mo, listObjects), put(mo, updateObjects), get(mo+"/count", countObjects),
-		get(mo+"/{id}", getObject), put(mo+"/{id}", updateObject), del(mo+"/{id}", deleteObject),
+		tagged(get(mo+"/{id}", getObject)), put(mo+"/{id}", updateObject), del(mo+"/{id}", deleteObject),
 		get(mo+"/{id}/availability", getAvailability), get(mo+"/{id}/supportedMeasurements", supportedMeasurements), get(mo+"/{id}/supportedSeries", supportedSeries),
 		get(mo+"/{id}/user", getObjectUser), put(mo+"/{id}/user", putObjectUser), get(mo+"/{id}/history", getHistory),
 		get(mo+"/{id}/deviceParents", listParents), get(mo+"/{id}/assetParents", listParents), get(mo+"/{id}/additionParents", listParents),

@@ -3,7 +3,6 @@ package c8yrest
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -81,6 +80,7 @@ type Server struct {
 	duration prometheus.Histogram
 	bodies   *semaphore.Weighted // bytes of the large bodies in memory
 	services proxies
+	later    *background
 	coders   coders
 }
 
@@ -100,6 +100,7 @@ func New(d Deps) *Server {
 		d.Reg.MustRegister(s.requests, s.duration)
 	}
 	s.services = newProxies()
+	s.later = newBackground(s.failedLater)
 	for _, rt := range Routes() {
 		s.router.add(rt)
 	}
@@ -109,7 +110,7 @@ func New(d Deps) *Server {
 // notAllowed answers where a path exists, but not with this method.
 func notAllowed(methods map[string]Route) Route {
 	return Route{Access: Public, handle: func(c *call) error {
-		c.w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
+		c.w.Header().Set("Allow", allow(methods))
 		return fault.E(fault.Op("c8yrest.Route"), fault.Unsupported, "the method "+clip(c.r.Method)+" is not supported here")
 	}}
 }
@@ -130,19 +131,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Method = strings.ToUpper(m)
 	}
 	if r.Method == http.MethodOptions {
-		cors(w.Header())
-		w.WriteHeader(http.StatusNoContent)
-		return
+		if end, _ := s.router.end(r); end != nil {
+			s.preflight(w, r, allow(end.methods))
+			return
+		}
 	}
 	s.serve(w, r, s.router.route(r))
-}
-
-func cors(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", "*") // never with credentials: cookies are for our own origin
-	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS, HEAD")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, UseXBasic, X-XSRF-TOKEN, X-Cumulocity-Application-Key, X-Cumulocity-Processing-Mode, X-Cumulocity-System-Of-Units, tfatoken, Range, If-Range, If-None-Match, X-API-Key, X-Isobar-Change-Set, X-Isobar-Reason")
-	h.Set("Access-Control-Expose-Headers", "Location, Content-Disposition, Content-Range, ETag, Repr-Digest, passwordresettoken, NoPhoneHeader, tfatoken, Retry-After, X-Isobar-Change-Set, X-Request-Id")
-	h.Set("Access-Control-Max-Age", "600")
 }
 
 // serve runs one route: who is it, may they come in at all, do it, and turn an error into its body.
@@ -150,7 +144,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	began := time.Now()
 	rec := &recorder{ResponseWriter: w}
 	c := &call{s: s, w: rec, r: r, ctx: r.Context(), route: rt, began: began, request: requestID(r)}
-	cors(w.Header())
+	s.cors(w.Header(), r, s.hostOrDefault(r))
 	w.Header().Set(requestHeader, c.request)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
@@ -164,7 +158,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 		rec.status = http.StatusOK
 	}
 	c.meter()
-	s.requests.WithLabelValues(r.Method, string(rune('0'+rec.status/100))+"xx").Inc()
+	s.requests.WithLabelValues(methodLabel(r.Method), string(rune('0'+rec.status/100))+"xx").Inc()
 	s.duration.Observe(time.Since(began).Seconds())
 	if err != nil {
 		level := fault.KindOf(err).Row().Level
@@ -191,6 +185,9 @@ func (c *call) run() (err error) {
 				return err
 			}
 		}
+		if c.p.Tenant != c.s.hostOrDefault(c.r) && !c.inside { // whose answer it is decides who may read it
+			c.s.cors(c.w.Header(), c.r, c.p.Tenant)
+		}
 		if err = c.keyMay(); err != nil {
 			return err
 		}
@@ -215,6 +212,15 @@ func (c *call) run() (err error) {
 		return err
 	}
 	return c.route.handle(c)
+}
+
+// methodLabel is a method as metrics name it: a client may make up as many as it likes.
+func methodLabel(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodPatch:
+		return m
+	}
+	return "other"
 }
 
 // storable reports whether a text can be a stored one at all: the weakest store takes neither broken UTF-8 nor NUL.

@@ -35,19 +35,13 @@ func newProxies() proxies {
 // ServeService serves everything below /service/: c8y: "/service/<context path>/<path of the service>".
 func (s *Server) ServeService(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-		cors(w.Header())
-		w.WriteHeader(http.StatusNoContent)
+		s.preflight(w, r, corsMethods)
 		return
 	}
 	rt := Route{Path: "/service/", handle: passOn}
 	// A browser opens links with its cookie alone. It does so for WebSockets of any site as well, so that these must come from our own.
 	rt.Download = r.Method == http.MethodGet && (r.Header.Get("Upgrade") == "" || sameOrigin(r))
 	s.serve(w, r, rt)
-}
-
-func sameOrigin(r *http.Request) bool {
-	u, err := url.Parse(r.Header.Get("Origin"))
-	return err == nil && u.Host != "" && u.Scheme+"://"+u.Host == base(r)
 }
 
 // passOn sends the request to the service, with the caller's own credentials.

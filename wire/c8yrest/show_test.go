@@ -106,6 +106,7 @@ var volatile = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)|(?
 // text replaces in a text what differs from run to run: what was captured, times that the server set, tokens, the address.
 func (v *view) text(s string) string {
 	s = strings.ReplaceAll(s, v.host, "HOST")
+	s, _, _ = strings.Cut(s, "#request=")
 	names := map[string]string{}
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(v.captured))) { // of names for one value, always the same wins
 		value := v.captured[name]

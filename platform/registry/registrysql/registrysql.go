@@ -5,6 +5,7 @@
 package registrysql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -202,35 +203,62 @@ func setRequired(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id iot.ID, 
 func (s *Store) Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error)) (out registry.Object, written bool, err error) {
 	moved := documents | states
 	defer func() { s.moved(t, moved) }()
-	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		written = false
-		found, err := get(ctx, tx, t, []iot.ID{id}, forUpdateOf(s.db))
-		if err != nil {
-			return err
+	err = s.db.Write(ctx, func(tx *sqlkit.Tx) (err error) {
+		out, written, err = s.update(ctx, tx, t, id, rev, &moved, change)
+		return err
+	})
+	return out, written, err
+}
+
+// UpdateAll implements registry.Store. Objects are locked in the order of their ids, so that two of them do not wait for each other.
+func (s *Store) UpdateAll(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision, change func(int, iot.ManagedObject) (iot.ManagedObject, error)) (out []registry.Object, written []bool, err error) {
+	order := make([]int, len(ids))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(ids[a], ids[b]) })
+	moved := documents | states
+	defer func() { s.moved(t, moved) }()
+	err = s.db.Write(ctx, func(tx *sqlkit.Tx) (err error) {
+		out, written = make([]registry.Object, len(ids)), make([]bool, len(ids))
+		for _, i := range order {
+			out[i], written[i], err = s.update(ctx, tx, t, ids[i], rev, &moved, func(o iot.ManagedObject) (iot.ManagedObject, error) { return change(i, o) })
+			if err != nil {
+				return err
+			}
 		}
-		if len(found) == 0 {
-			return sql.ErrNoRows
-		}
-		out = found[0]
-		old := out.ManagedObject
-		next, err := change(old)
-		if err != nil {
-			return err
-		}
-		if next.Type == old.Type && next.Name == old.Name && next.Owner == old.Owner && next.Fragments.Equal(old.Fragments) {
-			return nil
-		}
-		next.ID, next.CreationTime, next.LastUpdated = old.ID, old.CreationTime, rev.At
-		if err := replace(ctx, tx, t, old, next, rev); err != nil {
-			return err
-		}
-		if old.Type != next.Type || old.Name != next.Name || old.Owner != next.Owner || !maps.Equal(names(old.Fragments), names(next.Fragments)) || !maps.Equal(entries(old.Fragments), entries(next.Fragments)) {
-			moved |= marks
-		}
-		out.ManagedObject, written = next, true
 		return nil
 	})
 	return out, written, err
+}
+
+// update is Update inside a transaction. It adds to moved what it changes beside documents and states.
+func (s *Store) update(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id iot.ID, rev sqlkit.Revision, moved *what, change func(iot.ManagedObject) (iot.ManagedObject, error)) (out registry.Object, written bool, err error) {
+	found, err := get(ctx, tx, t, []iot.ID{id}, forUpdateOf(s.db))
+	if err != nil {
+		return out, false, err
+	}
+	if len(found) == 0 {
+		return out, false, sql.ErrNoRows
+	}
+	out = found[0]
+	old := out.ManagedObject
+	next, err := change(old)
+	if err != nil {
+		return out, false, err
+	}
+	if next.Type == old.Type && next.Name == old.Name && next.Owner == old.Owner && next.Fragments.Equal(old.Fragments) {
+		return out, false, nil
+	}
+	next.ID, next.CreationTime, next.LastUpdated = old.ID, old.CreationTime, rev.At
+	if err := replace(ctx, tx, t, old, next, rev); err != nil {
+		return out, false, err
+	}
+	if old.Type != next.Type || old.Name != next.Name || old.Owner != next.Owner || !maps.Equal(names(old.Fragments), names(next.Fragments)) || !maps.Equal(entries(old.Fragments), entries(next.Fragments)) {
+		*moved |= marks
+	}
+	out.ManagedObject = next
+	return out, true, nil
 }
 
 // replace puts one version in the place of another.

@@ -27,7 +27,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func TestStore(t *testing.T, open func(t *testing.T) registry.Driver) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"query language": testQueries, "order": testOrder, "scope": testScope, "paging is stable and counted": testPaging,
-		"update keeps history": testUpdate, "relations": testRelations, "external ids": testNames, "state": testState,
+		"update keeps history": testUpdate, "updates of many, all or none": testUpdateAll, "relations": testRelations, "external ids": testNames, "state": testState,
 		"delete": testDelete, "tenants never meet": testTenants, "concurrent updates are not lost": testConcurrent, "text search": testText,
 		"what is above an object": testAbove, "lists show what may be read": testReach, "undo": testUndo, "change log": testLog,
 	} {
@@ -249,6 +249,53 @@ func testPaging(t *testing.T, f *fixture) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("pages gave %v", got)
+	}
+}
+
+// testUpdateAll also has pairs of updates name the same objects in opposite orders, which must not wait for each other forever.
+func testUpdateAll(t *testing.T, f *fixture) {
+	a, b := f.add(`{"name":"a"}`), f.add(`{"name":"b"}`)
+	named := func(names ...string) func(int, iot.ManagedObject) (iot.ManagedObject, error) {
+		return func(i int, o iot.ManagedObject) (iot.ManagedObject, error) {
+			if names[i] == "refused" {
+				return o, errors.New("refused")
+			}
+			o.Name = names[i]
+			return o, nil
+		}
+	}
+	now := func() string {
+		objects, err := f.s.Get(f.ctx, tenant, a, b)
+		if err != nil || len(objects) != 2 {
+			t.Fatal(objects, err)
+		}
+		return objects[0].Name + " " + objects[1].Name
+	}
+	if _, _, err := f.s.UpdateAll(f.ctx, tenant, []iot.ID{a, b}, rev(1), named("x", "refused")); err == nil || now() != "a b" {
+		t.Errorf("one is refused: %v, %s", err, now())
+	}
+	if _, _, err := f.s.UpdateAll(f.ctx, tenant, []iot.ID{a, 99999}, rev(1), named("x", "y")); !errors.Is(err, sql.ErrNoRows) || now() != "a b" {
+		t.Errorf("one is missing: %v, %s", err, now())
+	}
+	out, written, err := f.s.UpdateAll(f.ctx, tenant, []iot.ID{b, a, b}, rev(2), named("b1", "a", "b2"))
+	if err != nil || !slices.Equal(written, []bool{true, false, true}) || out[0].Name != "b1" || out[1].ID != a || out[2].Name != "b2" || now() != "a b2" {
+		t.Errorf("%+v %v %v, %s", out, written, err, now())
+	}
+	var wg sync.WaitGroup
+	for i := range 20 {
+		ids := []iot.ID{a, b}
+		if i%2 == 1 {
+			ids = []iot.ID{b, a}
+		}
+		wg.Go(func() {
+			if _, _, err := f.s.UpdateAll(f.ctx, tenant, ids, rev(3+i), named(fmt.Sprint(i), fmt.Sprint(i))); err != nil {
+				t.Errorf("at once: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if x, y, _ := strings.Cut(now(), " "); x != y {
+		t.Errorf("updates got mixed: %s", now())
 	}
 }
 

@@ -54,8 +54,8 @@ type key struct {
 // New returns an empty shelf that listens to the bus. Close ends it.
 func New[C any](r *registry.Registry, b *bus.Bus, k Kind[C]) (*Shelf[C], error) {
 	s := &Shelf[C]{kind: k, registry: r, cache: otter.Must(&otter.Options[key, Book[C]]{MaximumSize: maxEntries, ExpiryCalculator: otter.ExpiryWriting[key, Book[C]](maxAge)})}
-	stop, err := b.Subscribe(bus.All("inventory", "*", "*"), func(t iot.TenantID, subject string, _ []byte) {
-		if id, ok := idOf(subject); ok {
+	stop, err := b.Subscribe(bus.All("inventory", "*", ">"), func(t iot.TenantID, subject string, _ []byte) {
+		if id, ok := idOf(bus.Base(subject)); ok {
 			s.cache.Invalidate(key{t, id})
 		}
 	})
