@@ -80,10 +80,7 @@ func (s *Server) serveUploaded(w http.ResponseWriter, r *http.Request, name stri
 	switch {
 	case errors.Is(err, ErrFolder):
 		target := "/apps/" + strings.TrimPrefix(path.Clean(r.URL.EscapedPath()), "/apps/") + "/"
-		if r.URL.RawQuery != "" {
-			target += "?" + r.URL.RawQuery
-		}
-		http.Redirect(w, r, target, http.StatusFound)
+		http.Redirect(w, r, withQuery(target, r), http.StatusFound)
 		return
 	case err != nil:
 		h.Set("Cache-Control", "no-cache")

@@ -116,11 +116,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	case name == "" || name == "apps":
-		target := "/apps/" + Home + "/"
-		if r.URL.RawQuery != "" { // links in mails carry a token
-			target += "?" + r.URL.RawQuery
-		}
-		http.Redirect(w, r, target, http.StatusFound)
+		http.Redirect(w, r, withQuery("/apps/"+Home+"/", r), http.StatusFound)
 		return
 	case name == "favicon.ico":
 		http.Redirect(w, r, "/apps/"+Home+"/favicon.svg", http.StatusFound)
@@ -129,12 +125,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serveFile(w, r, strings.TrimPrefix(name, "apps/"))
 }
 
+// withQuery adds the query of a request to where it is sent on: links in mails carry a token.
+func withQuery(target string, r *http.Request) string {
+	if r.URL.RawQuery != "" {
+		target += "?" + r.URL.RawQuery
+	}
+	return target
+}
+
 func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	index := s.files[name+"/index.html"]
 	f := s.files[name]
 	switch {
 	case index != nil && !strings.HasSuffix(r.URL.Path, "/"): // relative links inside need the slash
-		http.Redirect(w, r, r.URL.Path+"/", http.StatusFound)
+		http.Redirect(w, r, withQuery("/apps/"+name+"/", r), http.StatusFound)
 		return
 	case index != nil:
 		f = index

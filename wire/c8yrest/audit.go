@@ -43,7 +43,8 @@ func listAudit(c *call) error {
 	if err != nil {
 		return err
 	}
-	q := audit.Query{Source: c.idParam("source"), Type: c.query.Get("type"), User: c.query.Get("user"), Application: c.query.Get("application"), Ascending: c.flag("revert", false),
+	q := audit.Query{Source: c.idParam("source"), Type: c.query.Get("type"), User: c.query.Get("user"), Application: c.query.Get("application"),
+		Ascending: !c.flag("revert", true), // c8y: newest first, which the page of the log asks for with revert=true
 		Offset: p.offset(), Limit: p.size}
 	if q.From, q.To, err = c.span("dateFrom", "dateTo"); err != nil {
 		return err

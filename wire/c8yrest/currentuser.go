@@ -30,9 +30,13 @@ func (c *call) currentUserType() string {
 
 func (c *call) currentUserBody(u access.User, groups []access.Group) []byte {
 	var o object
+	full := c.currentUserType() == "user"
 	self := c.base() + "/user/currentUser"
+	if full { // c8y: web applications read the tenant out of this link
+		self = c.userURL(u.Name)
+	}
 	c.writeUser(&o, u, groups, self)
-	if c.currentUserType() == "currentuser" {
+	if !full {
 		o.b = o.b[:len(o.b)-1] // reopen
 		o.list("effectiveRoles")
 		for _, r := range c.p.Roles {

@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 
@@ -33,8 +34,8 @@ func (c *call) objectQuery() (registry.Query, error) {
 		}
 	}
 	text, devices := c.query.Get("query"), false
-	if v := c.query.Get("q"); v != "" {
-		text, devices = v, true
+	if c.query.Has("q") { // c8y: an empty one, which the list of all devices sends, asks for every device
+		text, devices = cmp.Or(c.query.Get("q"), text), true
 	}
 	if text != "" {
 		parsed, err := query.Parse(text)

@@ -69,10 +69,13 @@ func (c *call) self(p page, current int) string {
 	return b.String()
 }
 
-// finish writes the members that every collection ends with. c8y: next is there even if this page is the last one.
-func (c *call) finish(o *object, p page) {
+// finish writes the members that every collection ends with. c8y: next is there even if this page is the last one, and even if it is the first and
+// empty. Behind the end there is none: clients that go from link to link, as the map of the web applications does, would never stop.
+func (c *call) finish(o *object, p page, empty bool) {
 	o.text("self", c.self(p, p.current))
-	o.text("next", c.self(p, p.current+1))
+	if !empty || p.current <= 1 {
+		o.text("next", c.self(p, p.current+1))
+	}
 	if p.current > 1 {
 		o.text("prev", c.self(p, p.current-1))
 	}
@@ -97,11 +100,13 @@ func (c *call) collection(media, name string, p page, write func(o *object) erro
 	var o object
 	o.open()
 	o.list(name)
+	before := len(o.b)
 	if err := write(&o); err != nil {
 		return err
 	}
+	empty := len(o.b) == before
 	o.endList()
-	c.finish(&o, p)
+	c.finish(&o, p, empty)
 	o.close()
 	return c.json(200, media, o.b)
 }

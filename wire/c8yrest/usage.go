@@ -50,7 +50,11 @@ func below(path, top string) bool {
 
 // usageSpan reads dateFrom and dateTo, days or times; a time stands for its day.
 func (c *call) usageSpan() (s usage.Span, err error) {
-	from, to, err := c.span("dateFrom", "dateTo")
+	until := "dateTo"
+	if !c.query.Has(until) && c.query.Has("dateTill") { // c8y: how a web application that asks for the last month calls it
+		until = "dateTill"
+	}
+	from, to, err := c.span("dateFrom", until)
 	if err != nil {
 		return s, err
 	}

@@ -9,9 +9,26 @@ test('one-time codes are read from both link forms', () => {
 });
 
 test('only paths of this origin are followed', () => {
-  expect(safeReturnPath('/apps/isobar/#/alarms')).toBe('/apps/isobar/#/alarms');
-  for (const bad of [null, '', 'https://evil.example', '//evil.example', '/\\evil.example', '/apps/public/login/'])
-    expect(safeReturnPath(bad)).toBe(HOME_URL);
+  const origin = 'https://iot.example.org';
+  for (const good of ['/apps/isobar/#/alarms', '/apps/cockpit/index.html?remotes=%7B%7D#/device/1?a=b'])
+    expect(safeReturnPath(good, origin)).toBe(good);
+  for (const bad of [
+    null,
+    '',
+    'https://evil.example',
+    '//evil.example',
+    '/\\evil.example',
+    '/\t/evil.example',
+    '/\n\\evil.example',
+    '/apps/public/login/',
+  ])
+    expect(safeReturnPath(bad, origin)).toBe(HOME_URL);
+});
+
+test('what led to the login page does not lead there again', () => {
+  const origin = 'https://iot.example.org';
+  expect(safeReturnPath('/apps/cockpit/?token=t&email=a%40b.c&keep=1#/home', origin)).toBe('/apps/cockpit/?keep=1#/home');
+  expect(safeReturnPath('/apps/cockpit/?code=c&session_state=s&error=e&error_description=d', origin)).toBe('/apps/cockpit/');
 });
 
 test('each refusal has its own kind', () => {

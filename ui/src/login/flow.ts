@@ -11,24 +11,39 @@ export function oneTimeCode(hash: string): string | undefined {
   return match ? decodeURIComponent(match[1]) : undefined;
 }
 
-/** Only paths of this origin are followed; anything else leads home. */
-export function safeReturnPath(stored: string | null): string {
-  if (!stored || !stored.startsWith('/') || stored.startsWith('//') || stored.startsWith('/\\')) return HOME_URL;
-  return stored.startsWith('/apps/public/login') ? HOME_URL : stored;
+/** What applications hand on to the login page; with one of these in its address an application sends everybody here, logged in or not. */
+const HANDED_ON = ['email', 'token', 'code', 'session_state', 'error', 'error_description'];
+
+/** Only paths of this origin are followed; anything else leads home. What was meant for the login page is taken out of them. */
+export function safeReturnPath(stored: string | null, origin: string): string {
+  if (!stored?.startsWith('/')) return HOME_URL;
+  let url: URL;
+  try {
+    url = new URL(stored, origin); // as the browser will read it: it ignores tabs and takes backslashes for slashes
+  } catch {
+    return HOME_URL;
+  }
+  if (url.origin !== origin || url.pathname.startsWith('/apps/public/login')) return HOME_URL;
+  if (HANDED_ON.some((name) => url.searchParams.has(name))) HANDED_ON.forEach((name) => url.searchParams.delete(name));
+  return url.pathname + url.search + url.hash;
 }
 
 export function returnPath(): string {
   try {
-    return safeReturnPath(sessionStorage.getItem(RETURN_PATH_KEY));
+    return safeReturnPath(sessionStorage.getItem(RETURN_PATH_KEY), location.origin);
   } catch {
     return HOME_URL; // Storage may be blocked.
   }
 }
 
+/** Where older applications keep Basic credentials. They prefer them to our cookie, so that old ones would lead back here without end. */
+const OLD_KEYS = ['_tcy8', 'TFAToken'];
+
 export function leave(): void {
   const path = returnPath();
   try {
     sessionStorage.removeItem(RETURN_PATH_KEY);
+    for (const storage of [localStorage, sessionStorage]) OLD_KEYS.forEach((key) => storage.removeItem(key));
   } catch {
     // Then nothing was stored.
   }
