@@ -29,6 +29,7 @@ const (
 	KindOption        Kind = "option"
 	KindRegistration  Kind = "registration"
 	KindAnchor        Kind = "trustanchor"
+	KindSubscription  Kind = "notificationsubscription"
 	KindTopicRules    Kind = "topicrules"
 	KindAudit         Kind = "audit"
 	KindApplication   Kind = "application"

@@ -44,7 +44,7 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 			return nil, fault.E(op, err)
 		}
 	}
-	if err := r.d.Store.Create(ctx, p.Tenant, news, rev); err != nil {
+	if err := r.d.Store.Create(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, news, rev); err != nil {
 		if sqlkit.IsUnique(err) {
 			return nil, fault.E(op, fault.Exists, fault.Reason("identity"), err, "External id is already bound to another global id")
 		}
@@ -127,7 +127,7 @@ func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, chang
 		return r.d.Policy.Check(ctx, p, family(o.Fragments), access.Update, seen)
 	}
 	var before iot.ManagedObject
-	o, written, err := r.d.Store.Update(ctx, p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
+	o, written, err := r.d.Store.Update(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
 		before = old
 		if err := may(old); err != nil {
 			return old, err
@@ -249,7 +249,7 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 			return nil, err
 		}
 	}
-	removed, err := r.d.Store.Delete(ctx, p.Tenant, ids, r.revision(ctx, p))
+	removed, err := r.d.Store.Delete(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, r.revision(ctx, p))
 	if err != nil {
 		return nil, classify(op, err)
 	}

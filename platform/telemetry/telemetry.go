@@ -97,6 +97,14 @@ func (tm *Telemetry) publish(t iot.TenantID, kind iot.Kind, a iot.Action, source
 	tm.d.Bus.Publish(bus.Subject(t, parts...), data)
 }
 
+// noting makes a driver leave notes for who must hear of a fact for certain. Nobody but rules hears of what is quiescent or for rules only.
+func (tm *Telemetry) noting(ctx context.Context, t iot.TenantID, mode iot.ProcessingMode) context.Context {
+	if mode == iot.Quiescent || mode == iot.CEP {
+		return ctx
+	}
+	return tm.d.Bus.Noting(ctx, t)
+}
+
 // rulesOnly ends the subject of a fact that only rules may see.
 const rulesOnly = "rules"
 

@@ -32,6 +32,7 @@ const (
 	Application   Family = "APPLICATION_MANAGEMENT"
 	Messaging     Family = "MQTT_SERVICE" // free MQTT topics
 	Bootstrap     Family = "DEVICE_BOOTSTRAP"
+	Notification  Family = "NOTIFICATION_2"
 )
 
 // Level is what a request wants to do.

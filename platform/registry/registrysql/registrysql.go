@@ -107,6 +107,9 @@ func (s *Store) Create(ctx context.Context, t iot.TenantID, objects []registry.N
 			if err := insert(ctx, tx, t, n, rev); err != nil {
 				return err
 			}
+			if err := tx.Note(ctx, registry.Fact(t, iot.Created, registry.Object{ManagedObject: n.Object})); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -206,7 +209,7 @@ func (s *Store) Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlki
 			return err
 		}
 		out.ManagedObject, written = next, true
-		return nil
+		return tx.Note(ctx, registry.Fact(t, iot.Updated, out))
 	})
 	return out, written, err
 }
@@ -252,6 +255,9 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev
 				return err
 			}
 			out = append(out, o.ManagedObject)
+			if err := tx.Note(ctx, registry.Fact(t, iot.Deleted, o)); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -1,0 +1,54 @@
+package bus
+
+import (
+	"context"
+
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+)
+
+// Keeper is who must get facts even if the process dies right after they were stored, which the bus alone does not promise.
+type Keeper interface {
+	// Idle reports whether nobody waits for any fact, so that callers need not look at each.
+	Idle() bool
+	// Notes says how transactions of a tenant leave notes of their facts. It returns nil if nobody waits for facts of the tenant.
+	Notes(t iot.TenantID) *sqlkit.Notes
+	// Intend stores what is about to happen outside of SQL. When it returns, the fact is durable, but is not passed on before the promise
+	// says so. It returns nil and no error if nobody waits for facts of the kind.
+	Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, fact func() []byte) (Promise, error)
+}
+
+// Promise is an intended fact. Exactly one of its methods must be called, once.
+type Promise interface {
+	// Happened passes the fact on, as it is by now.
+	Happened(data []byte)
+	// Failed forgets it.
+	Failed()
+}
+
+// SetKeeper names the keeper; it is called before facts are published.
+func (b *Bus) SetKeeper(k Keeper) { b.keeper.Store(&k) }
+
+// Noting makes the transactions under the returned context leave notes of the facts of a tenant, if somebody waits for them.
+func (b *Bus) Noting(ctx context.Context, t iot.TenantID) context.Context {
+	if k := b.keeper.Load(); k != nil {
+		if n := (*k).Notes(t); n != nil {
+			return sqlkit.WithNotes(ctx, n)
+		}
+	}
+	return ctx
+}
+
+// Keeps reports whether somebody may wait for facts that must not be lost.
+func (b *Bus) Keeps() bool {
+	k := b.keeper.Load()
+	return k != nil && !(*k).Idle()
+}
+
+// Intend is Keeper.Intend; without a keeper, nobody waits.
+func (b *Bus) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, fact func() []byte) (Promise, error) {
+	if k := b.keeper.Load(); k != nil {
+		return (*k).Intend(ctx, t, kind, fact)
+	}
+	return nil, nil
+}
