@@ -117,6 +117,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := &connection{s: s, pass: pass, base: c8yrest.Base(r)}
+	// Before the answer: whoever is connected misses nothing from then on.
+	var refused error
+	x.c, refused = s.d.Exchange.Attach(r.Context(), pass, q.Get("consumer"))
+	if refused == nil {
+		defer x.c.Detach()
+	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OnPingReceived: x.answerPing,
 		InsecureSkipVerify: true}) // a token is no cookie: any page that has it may use it
 	if err != nil { // answered
@@ -125,9 +131,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn.SetReadLimit(maxFrame)
 	x.conn = conn
-	x.c, err = s.d.Exchange.Attach(r.Context(), pass, q.Get("consumer"))
-	if err != nil {
-		code, reason := closeCode(err)
+	if refused != nil {
+		s.d.Log.Debug("consumer", "tenant", pass.Tenant, "err", refused)
+		code, reason := closeCode(refused)
 		_ = conn.Close(code, reason)
 		return
 	}
