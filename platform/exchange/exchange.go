@@ -72,6 +72,12 @@ type Exchange struct {
 	adopting sync.Mutex
 }
 
+// farewell tells other nodes that a consumer was removed.
+type farewell struct {
+	Node string
+	Key  hubKey
+}
+
 type metrics struct {
 	relayed, delivered, acked, expired, dropped, failed prometheus.Counter
 	backlog                                             prometheus.Gauge
@@ -140,9 +146,9 @@ func (x *Exchange) listen() error {
 			}
 		},
 		bus.All("exchange", "unsubscribed"): func(t iot.TenantID, _ string, data []byte) {
-			var k hubKey
-			if json.Unmarshal(data, &k) == nil && k.Tenant == t {
-				x.hubs.end(k)
+			var m farewell
+			if json.Unmarshal(data, &m) == nil && m.Key.Tenant == t && m.Node != x.node {
+				x.hubs.end(m.Key)
 			}
 		},
 		bus.All("inventory", "*", "*"):                 x.inMemory,

@@ -142,7 +142,7 @@ func (x *Exchange) Unsubscribe(ctx context.Context, p Pass) error {
 			return sqlkit.Fault(op, err)
 		}
 	}
-	data, err := json.Marshal(p.key())
+	data, err := json.Marshal(farewell{x.node, p.key()})
 	if err != nil {
 		return fault.E(op, err)
 	}

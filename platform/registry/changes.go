@@ -232,7 +232,7 @@ func (r *Registry) Undo(ctx context.Context, p iot.Principal, set, reason string
 		}
 		return nil
 	}
-	changes, _, err := r.d.Store.Undo(ctx, p.Tenant, Undo{Set: set, Rev: rev, Reason: reason, Decide: decide})
+	changes, _, err := r.d.Store.Undo(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, Undo{Set: set, Rev: rev, Reason: reason, Decide: decide})
 	if err != nil {
 		return rev, nil, classify(op, err)
 	}

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -169,6 +170,8 @@ type connection struct {
 	base string
 	ctx  context.Context
 	end  context.CancelFunc
+	// leaving says that the client asked for the end, so that the reader closes the connection.
+	leaving atomic.Bool
 }
 
 func (x *connection) serve() {
@@ -193,6 +196,7 @@ func (x *connection) read() {
 		case ok:
 			x.c.Acknowledge(id)
 		case string(text) == unsubscribe:
+			x.leaving.Store(true)
 			ctx, cancel := context.WithTimeout(x.ctx, writeTimeout)
 			err := x.s.d.Exchange.Unsubscribe(ctx, x.pass)
 			cancel()
@@ -212,7 +216,7 @@ func (x *connection) write() {
 	for {
 		batch, err := x.c.Next(x.ctx)
 		if err != nil {
-			if x.ctx.Err() == nil { // the consumer ended
+			if x.ctx.Err() == nil && !x.leaving.Load() { // the consumer ended
 				_ = x.conn.Close(websocket.StatusGoingAway, "the consumer has ended")
 				x.end()
 			}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +37,7 @@ func newStage(t *testing.T) *stage {
 
 func (s *stage) start() {
 	s.t.Helper()
-	pf, err := app.Start(context.Background(), s.conf, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	pf, err := app.Start(context.Background(), s.conf, slog.New(slog.DiscardHandler))
 	if err != nil {
 		s.t.Fatal(err)
 	}
