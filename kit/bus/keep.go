@@ -15,7 +15,7 @@ type Keeper interface {
 	Notes(t iot.TenantID) *sqlkit.Notes
 	// Intend stores what is about to happen outside of SQL. When it returns, the fact is durable, but is not passed on before the promise
 	// says so. It returns nil and no error if nobody waits for facts of the kind.
-	Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, fact func() []byte) (Promise, error)
+	Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, a iot.Action, fact func() []byte) (Promise, error)
 }
 
 // Promise is an intended fact. Exactly one of its methods must be called, once.
@@ -46,9 +46,9 @@ func (b *Bus) Keeps() bool {
 }
 
 // Intend is Keeper.Intend; without a keeper, nobody waits.
-func (b *Bus) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, fact func() []byte) (Promise, error) {
+func (b *Bus) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, a iot.Action, fact func() []byte) (Promise, error) {
 	if k := b.keeper.Load(); k != nil {
-		return (*k).Intend(ctx, t, kind, fact)
+		return (*k).Intend(ctx, t, kind, a, fact)
 	}
 	return nil, nil
 }

@@ -57,7 +57,8 @@ type Exchange struct {
 	log       *slog.Logger
 	node      string
 	table     atomic.Pointer[table]
-	reloading sync.Mutex
+	reloading sync.Mutex        // guards ears, and the change of table
+	ears      map[string]func() // what is listened to for topics that live in memory, with what ends it
 	hubs      *hubs
 	topics    *topics
 	stops     []func()
@@ -104,7 +105,7 @@ func New(ctx context.Context, d Deps) (*Exchange, error) {
 	if d.MaxBytes <= 0 {
 		d.MaxBytes = defaultMaxBytes
 	}
-	x := &Exchange{d: d, log: d.Log, node: rand.Text(), relays: map[iot.TenantID]*relay{}, metrics: newMetrics(d.Reg)}
+	x := &Exchange{d: d, log: d.Log, node: rand.Text(), ears: map[string]func(){}, relays: map[iot.TenantID]*relay{}, metrics: newMetrics(d.Reg)}
 	x.table.Store(&table{})
 	x.hubs = &hubs{x: x, m: map[hubKey]*hub{}}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
@@ -134,7 +135,7 @@ func New(ctx context.Context, d Deps) (*Exchange, error) {
 	return x, nil
 }
 
-// listen follows other nodes, and feeds topics that live in memory.
+// listen follows other nodes, and the end of objects.
 func (x *Exchange) listen() error {
 	for subject, handle := range map[string]func(iot.TenantID, string, []byte){
 		bus.All("exchange"): func(t iot.TenantID, _ string, data []byte) {
@@ -151,11 +152,6 @@ func (x *Exchange) listen() error {
 				x.hubs.end(m.Key)
 			}
 		},
-		bus.All("inventory", "*", "*"):                 x.inMemory,
-		bus.All(string(iot.KindEvent), "*", "*"):       x.inMemory,
-		bus.All(string(iot.KindAlarm), "*", "*"):       x.inMemory,
-		bus.All(string(iot.KindOperation), "*", "*"):   x.inMemory,
-		bus.All(string(iot.KindMeasurement), "*"):      x.inMemory,
 		bus.All("inventory", string(iot.Deleted), "*"): x.objectGone,
 	} {
 		stop, err := x.d.Bus.Subscribe(subject, handle)
@@ -163,6 +159,31 @@ func (x *Exchange) listen() error {
 			return err
 		}
 		x.stops = append(x.stops, stop)
+	}
+	return nil
+}
+
+// The subjects of what topics in memory hear of.
+var (
+	documents    = []string{bus.All("inventory", "*", "*"), bus.All(string(iot.KindEvent), "*", "*"), bus.All(string(iot.KindAlarm), "*", "*"), bus.All(string(iot.KindOperation), "*", "*")}
+	measurements = []string{bus.All(string(iot.KindMeasurement), "*")}
+)
+
+// hear listens to subjects for topics in memory, or no longer. While nobody is connected to such a topic, publishing must not cost more.
+func (x *Exchange) hear(on bool, subjects []string) error {
+	for _, subject := range subjects {
+		stop := x.ears[subject]
+		switch {
+		case on && stop == nil:
+			stop, err := x.d.Bus.Subscribe(subject, x.inMemory)
+			if err != nil {
+				return err
+			}
+			x.ears[subject] = stop
+		case !on && stop != nil:
+			stop()
+			delete(x.ears, subject)
+		}
 	}
 	return nil
 }
@@ -178,6 +199,9 @@ func (x *Exchange) Close() {
 	x.hubs.close()
 	x.cancel()
 	x.work.Wait()
+	x.reloading.Lock()
+	defer x.reloading.Unlock()
+	_ = x.hear(false, append(documents, measurements...)) // to end never fails
 }
 
 func (x *Exchange) revision(p iot.Principal) sqlkit.Revision {

@@ -150,7 +150,14 @@ func (x *Exchange) reload(ctx context.Context, t iot.TenantID) error {
 		delete(next.sources, t)
 	}
 	x.table.Store(next)
-	return nil
+	measured := false
+	for _, in := range next.volatile {
+		measured = measured || in.measures
+	}
+	if err := x.hear(len(next.volatile) > 0, documents); err != nil {
+		return err
+	}
+	return x.hear(measured, measurements)
 }
 
 func with(m map[iot.TenantID]*interest, t iot.TenantID, in *interest) map[iot.TenantID]*interest {

@@ -80,7 +80,7 @@ func (x *Exchange) Notes(t iot.TenantID) *sqlkit.Notes {
 }
 
 // Intend implements bus.Keeper.
-func (x *Exchange) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, data func() []byte) (bus.Promise, error) {
+func (x *Exchange) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, a iot.Action, data func() []byte) (bus.Promise, error) {
 	const op = fault.Op("exchange.Intend")
 	in := x.table.Load().lasting[t]
 	if in == nil || !in.measures {
@@ -99,7 +99,7 @@ func (x *Exchange) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, da
 	if full {
 		return nil, fault.E(op, fault.Exhausted, time.Second, "too many facts wait to be passed on to subscriptions")
 	}
-	id, err := x.d.Store.LeaveNote(ctx, r.note, intended+bus.Subject(t, string(kind), string(iot.Created)), data())
+	id, err := x.d.Store.LeaveNote(ctx, r.note, intended+bus.Subject(t, string(kind), string(a)), data())
 	if err != nil {
 		r.mu.Lock()
 		r.open--

@@ -168,8 +168,8 @@ func (b *batcher) settle(batch []submission, durable func() error) {
 func fail(batch []submission, err error) {
 	err = sqlkit.Fault("telemetry.Submit", err)
 	for i := range batch {
-		if batch[i].mode != iot.Transient {
-			batch[i].err = err
+		if s := &batch[i]; s.mode != iot.Transient && s.err == nil { // what was refused before has its own reason
+			s.err = err
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 )
 
-// Happened returns those measurements of an encoded batch that are stored, as they are stored; nil if none is. It is for who kept a batch
-// that was about to be stored when the process died.
+// Happened returns those measurements of an encoded batch that are stored, as they are stored, or those that are gone if the batch is of
+// deleted ones; nil if there are none. It is for who kept a batch that was under way when the process died.
 func (tm *Telemetry) Happened(ctx context.Context, t iot.TenantID, data []byte) ([]byte, error) {
 	batch, err := DecodeMeasurements(data)
 	if err != nil {
@@ -21,6 +21,16 @@ func (tm *Telemetry) Happened(ctx context.Context, t iot.TenantID, data []byte) 
 	used := map[iot.MeasurementID]bool{}
 	for i := range batch.Measurements {
 		m := &batch.Measurements[i]
+		if batch.Action == iot.Deleted {
+			there := false
+			if err := tm.d.Series.Scan(ctx, t, series.One(m.ID()), func(*iot.Measurement) bool { there = true; return false }); err != nil {
+				return nil, sqlkit.Fault("telemetry.Happened", err)
+			}
+			if !there {
+				out.Measurements = append(out.Measurements, *m)
+			}
+			continue
+		}
 		at := series.Bound(m.Time)
 		err := tm.d.Series.Scan(ctx, t, series.Query{Source: m.Source, From: at, To: series.Bound(m.Time.Add(1e6))}, func(x *iot.Measurement) bool {
 			if used[x.ID()] || !sameValues(m, x) {

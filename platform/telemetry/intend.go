@@ -22,7 +22,7 @@ func (b *batcher) intend(batch []submission) (out []intent) {
 		return nil
 	}
 	for _, t := range tenants(batch) {
-		p, err := b.d.Bus.Intend(context.Background(), t, iot.KindMeasurement, func() []byte { return created(batch, t) })
+		p, err := b.d.Bus.Intend(context.Background(), t, iot.KindMeasurement, iot.Created, func() []byte { return created(batch, t) })
 		switch {
 		case err != nil:
 			err = sqlkit.Fault("telemetry.Submit", err)
@@ -36,6 +36,26 @@ func (b *batcher) intend(batch []submission) (out []intent) {
 		}
 	}
 	return out
+}
+
+// intendRemoval announces what is to be deleted. What it returns is to be called with the outcome.
+func (tm *Telemetry) intendRemoval(ctx context.Context, t iot.TenantID, gone MeasurementBatch, fact []byte) (happened func(error), err error) {
+	if len(gone.Measurements) > 0 {
+		p, err := tm.d.Bus.Intend(ctx, t, iot.KindMeasurement, iot.Deleted, func() []byte { return fact })
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			return func(err error) {
+				if err != nil {
+					p.Failed()
+				} else {
+					p.Happened(fact)
+				}
+			}, nil
+		}
+	}
+	return func(error) {}, nil
 }
 
 // keep tells what became of what was announced.
