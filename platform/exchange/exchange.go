@@ -273,6 +273,7 @@ func (x *Exchange) sweep() {
 			return
 		case <-tick.C:
 		}
+		x.kickAll()
 		if err := x.adopt(x.ctx); err != nil && x.ctx.Err() == nil {
 			x.log.Warn("facts that other nodes left", "err", err)
 		}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,6 +57,15 @@ func (x *Exchange) relay(t iot.TenantID) *relay {
 		x.work.Go(r.run)
 	}
 	return r
+}
+
+// kickAll makes all relays look for notes: a commit whose answer was lost may have left some.
+func (x *Exchange) kickAll() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range x.relays {
+		r.kick()
+	}
 }
 
 func (r *relay) kick() {
@@ -275,12 +285,12 @@ func (x *Exchange) post(ctx context.Context, t iot.TenantID, letters []letter, a
 func (x *Exchange) adopt(ctx context.Context) error {
 	x.adopting.Lock()
 	defer x.adopting.Unlock()
-	before := x.d.Clock.Now().Add(-patience)
-	if x.d.Sole {
-		before = x.d.Clock.Now().Add(24 * time.Hour)
+	before := x.d.Clock.Now().Add(-patience).UnixMilli()
+	if x.d.Sole { // however old: clocks are set back
+		before = math.MaxInt64
 	}
 	for {
-		tenants, notes, err := x.d.Store.Orphans(ctx, x.node, before.UnixMilli(), relayBatch)
+		tenants, notes, err := x.d.Store.Orphans(ctx, x.node, before, relayBatch)
 		if err != nil || len(notes) == 0 {
 			return err
 		}

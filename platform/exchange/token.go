@@ -28,6 +28,7 @@ type Pass struct {
 	Subscriber string
 	Shared     bool // several connections may share the messages
 	Volatile   bool
+	Issued     time.Time
 	Expires    time.Time
 }
 
@@ -114,7 +115,7 @@ func (x *Exchange) Verify(token string) (Pass, error) {
 	if len(part) != 3 || part[1] != topicPart || !iot.TenantID(part[0]).Valid() || !Word(part[2]) || c.Subscriber == "" {
 		return no("the token is not one for notifications")
 	}
-	pass := Pass{iot.TenantID(part[0]), part[2], c.Subscriber, c.Shared == "true", c.Volatile == "true", time.Unix(c.Expires, 0)}
+	pass := Pass{iot.TenantID(part[0]), part[2], c.Subscriber, c.Shared == "true", c.Volatile == "true", time.Unix(c.Issued, 0), time.Unix(c.Expires, 0)}
 	if !x.d.Clock.Now().Before(pass.Expires) {
 		return no("the token has expired")
 	}

@@ -252,7 +252,7 @@ func createNotificationToken(c *call) error {
 	return c.json(http.StatusOK, "", o.b)
 }
 
-// getNotificationToken tells what a token of the caller's tenant is good for.
+// getNotificationToken tells, in the words of the request, what a token of the caller's tenant is good for.
 func getNotificationToken(c *call) error {
 	pass, err := c.notificationPass()
 	if err != nil {
@@ -268,7 +268,8 @@ func getNotificationToken(c *call) error {
 	o.text("type", "notification")
 	o.bool("shared", pass.Shared)
 	o.bool("nonPersistent", pass.Volatile)
-	o.int("expiresInMinutes", max(int64(pass.Expires.Sub(c.s.Clock.Now()).Minutes()), 0))
+	o.bool("signed", true)
+	o.int("expiresInMinutes", int64(pass.Expires.Sub(pass.Issued).Minutes())) // what was asked for
 	o.close()
 	return c.json(http.StatusOK, "", o.b)
 }
