@@ -16,6 +16,9 @@ type Keeper interface {
 	// Intend stores what is about to happen outside of SQL. When it returns, the fact is durable, but is not passed on before the promise
 	// says so. It returns nil and no error if nobody waits for facts of the kind.
 	Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, a iot.Action, fact func() []byte) (Promise, error)
+	// Tell passes a fact on that is stored already: a view of others that have notes of their own. A crash before it returns may lose it. It does nothing
+	// if nobody waits for facts of the tenant.
+	Tell(ctx context.Context, t iot.TenantID, subject string, data []byte) error
 }
 
 // Promise is an intended fact. Exactly one of its methods must be called, once.
@@ -43,6 +46,16 @@ func (b *Bus) Noting(ctx context.Context, t iot.TenantID) context.Context {
 func (b *Bus) Keeps() bool {
 	k := b.keeper.Load()
 	return k != nil && !(*k).Idle()
+}
+
+// Tell publishes a fact and passes it on to the keeper; see Keeper.Tell.
+func (b *Bus) Tell(ctx context.Context, t iot.TenantID, subject string, data []byte) {
+	if k := b.keeper.Load(); k != nil && !(*k).Idle() {
+		if err := (*k).Tell(ctx, t, subject, data); err != nil {
+			b.log.Warn("a fact is not passed on", "topic", subject, "err", err)
+		}
+	}
+	b.Publish(subject, data)
 }
 
 // Intend is Keeper.Intend; without a keeper, nobody waits.

@@ -86,9 +86,9 @@ func (db *DB) Notes(ctx context.Context, tenant, node string, after int64, limit
 	return out, err
 }
 
-// Orphans returns the oldest notes that other nodes than this one left before a time and did not pass on, up to limit, in the order of
-// their tenants and ids.
-func (db *DB) Orphans(ctx context.Context, node string, before time.Time, limit int) (tenants []string, notes []Note, err error) {
+// Orphans returns the oldest notes that other nodes than this one left and did not pass on, if they are from before a time or if the name of the
+// node begins with home and a slash. They come up to limit, in the order of their tenants and ids.
+func (db *DB) Orphans(ctx context.Context, node, home string, before time.Time, limit int) (tenants []string, notes []Note, err error) {
 	err = Each(ctx, db, func(r *sql.Rows) error {
 		var t string
 		var x Note
@@ -97,7 +97,7 @@ func (db *DB) Orphans(ctx context.Context, node string, before time.Time, limit 
 		x.Created = Time(created)
 		tenants, notes = append(tenants, t), append(notes, x)
 		return err
-	}, `SELECT tenant, id, node, created, subject, data FROM note WHERE node <> ? AND created < ? ORDER BY tenant, id LIMIT ?`, node, before.UnixMilli(), limit)
+	}, `SELECT tenant, id, node, created, subject, data FROM note WHERE node <> ? AND (created < ? OR node LIKE ?) ORDER BY tenant, id LIMIT ?`, node, before.UnixMilli(), home+"/%", limit)
 	return tenants, notes, err
 }
 

@@ -33,6 +33,8 @@ type Deps struct {
 	Clock     clock.Clock
 	Log       *slog.Logger
 	Reg       prometheus.Registerer // may be nil
+	// Home is the name of this node over all its processes, of which one runs at a time: what the one before left is passed on at the start. Empty: it is not known.
+	Home string
 	// Sole says that no other node works on the same stores: what others left is from processes that have ended.
 	Sole bool
 	// MaxBytes bounds the stream of a topic; zero: 256 MiB. Beyond it the oldest messages go, which is counted.
@@ -105,7 +107,7 @@ func New(ctx context.Context, d Deps) (*Exchange, error) {
 	if d.MaxBytes <= 0 {
 		d.MaxBytes = defaultMaxBytes
 	}
-	x := &Exchange{d: d, log: d.Log, node: rand.Text(), ears: map[string]func(){}, relays: map[iot.TenantID]*relay{}, metrics: newMetrics(d.Reg)}
+	x := &Exchange{d: d, log: d.Log, node: d.Home + "/" + rand.Text(), ears: map[string]func(){}, relays: map[iot.TenantID]*relay{}, metrics: newMetrics(d.Reg)}
 	x.table.Store(&table{})
 	x.hubs = &hubs{x: x, m: map[hubKey]*hub{}}
 	x.ctx, x.cancel = context.WithCancel(context.Background())

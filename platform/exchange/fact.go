@@ -19,7 +19,7 @@ type fact struct {
 	action iot.Action
 	source iot.ID
 	typ    string
-	doc    func(keep []string) ([]byte, error) // the document, with all fragments if keep is empty
+	doc    func(keep []string) ([]byte, error) // the document, with all fragments if keep is empty; it may be called more than once
 }
 
 // apis are the names under which the fact is subscribed to, for its source and for what is above it.
@@ -51,6 +51,7 @@ func decode(subject string, data []byte) ([]fact, error) {
 		err := json.Unmarshal(data, &c)
 		o := c.Object
 		return []fact{{iot.KindManagedObject, c.Action, o.ID, o.Type, func(keep []string) ([]byte, error) {
+			o := o
 			o.Fragments = only(o.Fragments, keep)
 			return json.Marshal(o)
 		}}}, err
@@ -59,6 +60,7 @@ func decode(subject string, data []byte) ([]fact, error) {
 		err := json.Unmarshal(data, &c)
 		e := c.Event
 		return []fact{{iot.KindEvent, c.Action, e.Source, e.Type, func(keep []string) ([]byte, error) {
+			e := e
 			e.Fragments = only(e.Fragments, keep)
 			return json.Marshal(e)
 		}}}, err
@@ -67,6 +69,7 @@ func decode(subject string, data []byte) ([]fact, error) {
 		err := json.Unmarshal(data, &c)
 		a := c.Alarm
 		return []fact{{iot.KindAlarm, c.Action, a.Source, a.Type, func(keep []string) ([]byte, error) {
+			a := a
 			a.Fragments = only(a.Fragments, keep)
 			return json.Marshal(a)
 		}}}, err
@@ -76,6 +79,7 @@ func decode(subject string, data []byte) ([]fact, error) {
 		o := c.Operation
 		typ, _ := o.Fragments.Text("type")
 		return []fact{{iot.KindOperation, c.Action, o.Device, typ, func(keep []string) ([]byte, error) {
+			o := o
 			o.Fragments = only(o.Fragments, keep)
 			return json.Marshal(o)
 		}}}, err
@@ -90,6 +94,7 @@ func measured(data []byte) ([]fact, error) {
 	out := make([]fact, len(batch.Measurements))
 	for i, m := range batch.Measurements {
 		out[i] = fact{iot.KindMeasurement, batch.Action, m.Source, m.Type, func(keep []string) ([]byte, error) {
+			m := m
 			if len(keep) > 0 {
 				m.Extra = only(m.Extra, keep)
 				m.Samples = slices.DeleteFunc(slices.Clone(m.Samples), func(s iot.Sample) bool { return !slices.Contains(keep, s.Fragment) })

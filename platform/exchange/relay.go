@@ -119,6 +119,19 @@ func (x *Exchange) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, a 
 	return &promise{r, id}, nil
 }
 
+// Tell implements bus.Keeper.
+func (x *Exchange) Tell(ctx context.Context, t iot.TenantID, subject string, data []byte) error {
+	n := x.Notes(t)
+	if n == nil {
+		return nil
+	}
+	if _, err := x.d.Store.LeaveNote(ctx, n, subject, data); err != nil {
+		return err
+	}
+	n.Left()
+	return nil
+}
+
 type promise struct {
 	r  *relay
 	id int64
@@ -290,7 +303,7 @@ func (x *Exchange) adopt(ctx context.Context) error {
 		before = math.MaxInt64
 	}
 	for {
-		tenants, notes, err := x.d.Store.Orphans(ctx, x.node, before, relayBatch)
+		tenants, notes, err := x.d.Store.Orphans(ctx, x.node, x.d.Home, before, relayBatch)
 		if err != nil || len(notes) == 0 {
 			return err
 		}

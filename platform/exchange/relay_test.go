@@ -12,6 +12,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
 )
 
@@ -148,6 +149,16 @@ func TestWhatCannotBeNotedIsNotStored(t *testing.T) {
 	})
 }
 
+// TestWhatFollowsFromOtherThings: an object is updated when its alarms are counted.
+func TestWhatFollowsFromOtherThings(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := f.subscribe()
+		f.must(f.reg.SetAlarms(ctx, admin.Tenant, f.dev, registry.Counters{Major: 1}))
+		f.want("got", f.types(c, 1), "managedobjects UPDATE")
+		f.noNotes()
+	})
+}
+
 // TestNobodyConsumes: then nothing is noted.
 func TestNobodyConsumes(t *testing.T) {
 	each(t, func(f *fixture) {
@@ -171,7 +182,11 @@ func TestNobodyConsumes(t *testing.T) {
 
 // removed is the fact that measurements are to be deleted.
 func removed(m ...iot.Measurement) []byte {
-	return telemetry.MeasurementBatch{Action: iot.Deleted, Measurements: m}.AppendTo(nil)
+	out := telemetry.MeasurementBatch{Action: iot.Deleted}
+	for _, x := range m {
+		out.Measurements = append(out.Measurements, iot.Measurement{Source: x.Source, Time: x.Time, Seq: x.Seq})
+	}
+	return out.AppendTo(nil)
 }
 
 // noNotes waits until all notes are passed on and removed.

@@ -45,7 +45,7 @@ type Store interface {
 // Notes are what transactions left; see sqlkit.DB.
 type Notes interface {
 	Notes(ctx context.Context, tenant, node string, after int64, limit int) ([]sqlkit.Note, error)
-	Orphans(ctx context.Context, node string, before int64, limit int) (tenants []string, notes []sqlkit.Note, err error)
+	Orphans(ctx context.Context, node, home string, before int64, limit int) (tenants []string, notes []sqlkit.Note, err error)
 	DropNotes(ctx context.Context, tenant string, ids ...int64) error
 	LeaveNote(ctx context.Context, n *sqlkit.Notes, subject string, data []byte) (int64, error)
 }

@@ -212,12 +212,24 @@ func (r *Registry) record(ctx context.Context, p iot.Principal, records []iot.Au
 	}
 }
 
-// touched marks an object as updated because a relation of it changed, and publishes it.
+// touched marks an object as updated because a relation or the state of it changed, and publishes it.
 func (r *Registry) touched(ctx context.Context, p iot.Principal, id iot.ID) {
+	r.shown(ctx, p, id, r.d.Bus.Tell)
+}
+
+// shown publishes an object as it is seen by now.
+func (r *Registry) shown(ctx context.Context, p iot.Principal, id iot.ID, send func(ctx context.Context, t iot.TenantID, subject string, data []byte)) {
 	objects, err := r.d.Store.Get(ctx, p.Tenant, id)
-	if err == nil && len(objects) == 1 {
-		r.publish(p.Tenant, iot.Updated, objects[0])
+	if err != nil || len(objects) != 1 {
+		return
 	}
+	r.forget(p.Tenant, id, false)
+	subject, data, err := Fact(p.Tenant, iot.Updated, objects[0])()
+	if err != nil {
+		r.d.Log.Error("encode change", "tenant", p.Tenant, "err", err)
+		return
+	}
+	send(ctx, p.Tenant, subject, data)
 }
 
 // DeleteOptions says what goes with an object.

@@ -2,6 +2,7 @@ package c8yrest
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -109,7 +110,11 @@ func (c *call) decodeBody(to any) error {
 		return err
 	}
 	if err := json.Unmarshal(b, to); err != nil {
-		return fault.E(fault.Op("c8yrest.Body"), fault.Invalid, fault.Reason("validation"), "a member of the body has the wrong type: "+err.Error())
+		what := "a member of the body"
+		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
+			what = wrong.Field
+		}
+		return fault.E(fault.Op("c8yrest.Body"), fault.Invalid, fault.Reason("validation"), what+" has the wrong type")
 	}
 	return nil
 }

@@ -219,8 +219,8 @@ func (s *Store) Notes(ctx context.Context, tenant, node string, after int64, lim
 }
 
 // Orphans implements exchange.Notes.
-func (s *Store) Orphans(ctx context.Context, node string, before int64, limit int) ([]string, []sqlkit.Note, error) {
-	return s.db.Orphans(ctx, node, time.UnixMilli(before), limit)
+func (s *Store) Orphans(ctx context.Context, node, home string, before int64, limit int) ([]string, []sqlkit.Note, error) {
+	return s.db.Orphans(ctx, node, home, time.UnixMilli(before), limit)
 }
 
 // DropNotes implements exchange.Notes.

@@ -154,7 +154,7 @@ func places(t *testing.T, s *suite) {
 }
 
 func notes(t *testing.T, s *suite) {
-	mine, other := &sqlkit.Notes{Tenant: "t1", Node: "n1"}, &sqlkit.Notes{Tenant: "t1", Node: "n2"}
+	mine, other := &sqlkit.Notes{Tenant: "t1", Node: "n1"}, &sqlkit.Notes{Tenant: "t1", Node: "home/n2"}
 	var ids []int64
 	for i := range 6 {
 		n := mine
@@ -183,12 +183,14 @@ func notes(t *testing.T, s *suite) {
 	if got, err := s.Notes(s.ctx, "t2", "n1", 0, 10); err != nil || len(got) != 0 {
 		t.Errorf("notes of another tenant %v: %v", got, err)
 	}
-	tenants, got, err := s.Orphans(s.ctx, "n1", time.Now().Add(time.Hour).UnixMilli(), 10)
+	tenants, got, err := s.Orphans(s.ctx, "n1", "", time.Now().Add(time.Hour).UnixMilli(), 10)
 	if err != nil || data(got) != "25" || fmt.Sprint(tenants) != "[t1 t1]" {
 		t.Errorf("orphans %v %q: %v", tenants, data(got), err)
 	}
-	if _, got, err := s.Orphans(s.ctx, "n1", time.Now().Add(-time.Hour).UnixMilli(), 10); err != nil || len(got) != 0 {
-		t.Errorf("orphans that are young: %v, %v", got, err)
+	for home, want := range map[string]string{"": "", "else": "", "home": "25"} {
+		if _, got, err := s.Orphans(s.ctx, "n1", home, time.Now().Add(-time.Hour).UnixMilli(), 10); err != nil || data(got) != want {
+			t.Errorf("orphans that are young, of %q: %q, %v", home, data(got), err)
+		}
 	}
 	if err := s.DropNotes(s.ctx, "t1", ids[0], ids[3], ids[5]); err != nil {
 		t.Fatal(err)
