@@ -228,7 +228,7 @@ func TestTheTenantTypesAndFragments(t *testing.T) {
 func TestWhatIsNotAcknowledgedComesAgainAndNothingElse(t *testing.T) {
 	s := newStage(t)
 	dev := s.device("dev")
-	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic"}`)
+	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic","subscriptionFilter":{"apis":["events","measurements"]}}`)
 	token := s.token("")
 	s.event(dev, "before the consumer was there")
 	c := s.dial(token, "")
@@ -258,7 +258,7 @@ func TestConnectionsOfOneConsumer(t *testing.T) {
 	s := newStage(t)
 	a, b := s.device("a"), s.device("b")
 	for _, id := range []string{a, b} {
-		s.subscribe(`{"context":"mo","source":{"id":"` + id + `"},"subscription":"topic"}`)
+		s.subscribe(`{"context":"mo","source":{"id":"` + id + `"},"subscription":"topic","subscriptionFilter":{"apis":["events","measurements"]}}`)
 	}
 	first := s.dial(s.token(""), "")
 	second := s.dial(s.token(""), "")
@@ -313,7 +313,7 @@ func TestConnectionsOfOneConsumer(t *testing.T) {
 func TestAConnectionThatEndsGivesBackWhatItHas(t *testing.T) {
 	s := newStage(t)
 	dev := s.device("a")
-	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic"}`)
+	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic","subscriptionFilter":{"apis":["events","measurements"]}}`)
 	token := s.token(`,"shared":true`)
 	one := s.dial(token, "&consumer=1")
 	s.event(dev, "x")
@@ -326,7 +326,7 @@ func TestAConnectionThatEndsGivesBackWhatItHas(t *testing.T) {
 func TestUnsubscribe(t *testing.T) {
 	s := newStage(t)
 	dev := s.device("a")
-	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic"}`)
+	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic","subscriptionFilter":{"apis":["events","measurements"]}}`)
 	token := s.token("")
 	c := s.dial(token, "")
 	s.event(dev, "x")
@@ -355,7 +355,7 @@ func TestUnsubscribe(t *testing.T) {
 func TestTopicsInMemory(t *testing.T) {
 	s := newStage(t)
 	dev := s.device("a")
-	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic","nonPersistent":true}`)
+	s.subscribe(`{"context":"mo","source":{"id":"` + dev + `"},"subscription":"topic","nonPersistent":true,"subscriptionFilter":{"apis":["events","measurements"]}}`)
 	token := s.token(`,"nonPersistent":true`)
 	c := s.dial(token, "")
 	s.event(dev, "x")
