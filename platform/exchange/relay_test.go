@@ -8,10 +8,14 @@ import (
 	"time"
 
 	"github.com/isobar-iot/isobar/engine/series"
+	"github.com/isobar-iot/isobar/engine/series/seriesmem"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
+	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
+	"github.com/isobar-iot/isobar/platform/exchange"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
 )
@@ -149,6 +153,50 @@ func TestWhatCannotBeNotedIsNotStored(t *testing.T) {
 	})
 }
 
+// TestNobodyIsConnectedToMemory: then the bus has nobody more to serve.
+func TestNobodyIsConnectedToMemory(t *testing.T) {
+	each(t, func(f *fixture) {
+		before := f.bus.Conn().NumSubscriptions()
+		_, err := f.x.Subscribe(ctx, admin, exchange.Subscription{Scope: exchange.OfObject, Source: f.dev, Name: "live", Volatile: true})
+		f.must(err)
+		if n := f.bus.Conn().NumSubscriptions(); n != before {
+			t.Errorf("a subscription that nobody consumes: %d instead of %d subscribers of the bus", n, before)
+		}
+		live := exchange.Pass{Tenant: admin.Tenant, Topic: "live", Subscriber: "me", Volatile: true}
+		c, err := f.x.Attach(ctx, live, "")
+		f.must(err)
+		if n := f.bus.Conn().NumSubscriptions(); n != before+5 {
+			t.Errorf("%d subscribers of the bus, want five more than %d", n, before)
+		}
+		c.Detach()
+		f.must(f.x.Unsubscribe(ctx, live)) // waits until the consumer has ended
+		if n := f.bus.Conn().NumSubscriptions(); n != before {
+			t.Errorf("after the end: %d instead of %d subscribers of the bus", n, before)
+		}
+	})
+}
+
+// BenchmarkNobodyConsumes is what this component costs every event, alarm and commit of measurements of a platform without consumers.
+func BenchmarkNobodyConsumes(b *testing.B) {
+	f := &fixture{T: &testing.T{}, db: sqltest.SQLite(b), dir: b.TempDir(), series: seriesmem.New(), clock: clock.NewManual(start)}
+	f.start()
+	defer f.stop()
+	b.Run("commit", func(b *testing.B) {
+		for b.Loop() {
+			if f.bus.Keeps() {
+				b.Fatal("somebody waits")
+			}
+		}
+	})
+	b.Run("document", func(b *testing.B) {
+		for b.Loop() {
+			if f.bus.Noting(ctx, admin.Tenant) != ctx {
+				b.Fatal("somebody waits")
+			}
+		}
+	})
+}
+
 // TestWhatFollowsFromOtherThings: an object is updated when its alarms are counted.
 func TestWhatFollowsFromOtherThings(t *testing.T) {
 	each(t, func(f *fixture) {
@@ -164,6 +212,13 @@ func TestNobodyConsumes(t *testing.T) {
 	each(t, func(f *fixture) {
 		if f.bus.Keeps() {
 			t.Error("somebody waits for facts")
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			if f.bus.Keeps() || f.bus.Noting(ctx, admin.Tenant) != ctx {
+				t.Error("somebody waits for facts")
+			}
+		}); n != 0 {
+			t.Errorf("asking costs %v allocations", n)
 		}
 		c := f.subscribe()
 		if !f.bus.Keeps() {
