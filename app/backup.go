@@ -31,7 +31,9 @@ const (
 	documentsName  = "documents.db"
 	seriesName     = "series"
 	sessionsName   = "sessions"
+	streamsName    = "streams" // of the embedded NATS: what waits for consumers of notifications
 	rawName        = "raw"
+	nodeName       = "node" // the name of the node whose data this is; a copy of the data is another node
 )
 
 // manifest says what a backup consists of.
@@ -137,7 +139,7 @@ func (p *parts) copyStores(ctx context.Context, dir string) error {
 }
 
 // living are what a backup does not copy as plain files: stores that are copied in their own way, and what belongs to the running process.
-var living = []string{seriesName, sessionsName, rawName, filesName, documentsName, documentsName + "-wal", documentsName + "-shm", "ballast", "probe.tmp", seal.Name, socketName}
+var living = []string{seriesName, sessionsName, streamsName, rawName, filesName, documentsName, documentsName + "-wal", documentsName + "-shm", nodeName, "ballast", "probe.tmp", seal.Name, socketName}
 
 // copyRest copies everything else: keys, checkpoints of the audit, certificates.
 func copyRest(from, to string) error {

@@ -48,6 +48,7 @@ func modules() []module {
 		{"series", "engine", server, []string{"disk"}, startSeries},
 		{"telemetry", "platform", server, []string{"series", "sql", "bus", "registry", "audit", "tenancy", "usage"}, startTelemetry},
 		{"devicemgmt", "platform", server, []string{"sql", "bus", "registry", "audit", "tenancy", "usage"}, startDeviceManagement},
+		{"exchange", "platform", server, []string{"sql", "bus", "registry", "telemetry", "devicemgmt", "access", "audit", "tenancy"}, startExchange},
 		{"disk watch", "platform", server, []string{"disk", "registry", "telemetry"}, startDiskWatch},
 		{"retention", "governance", server, []string{"sql", "tenancy", "access", "audit", "telemetry", "devicemgmt"}, startRetention},
 		{"gauges", "governance", server, []string{"usage", "registry", "series"}, startGauges},
@@ -59,12 +60,13 @@ func modules() []module {
 		{"bulk operations", "platform", server, []string{"devicemgmt", "broker"}, startBulk},
 		{"web", "user", server, nil, startWeb},
 		{"applogic", "platform", server, []string{"sql", "bus", "access", "tenancy", "audit", "web"}, startApplications},
-		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates", "usage", "apimgmt", "retention"}, startREST},
+		{"rest", "wire", server, []string{"registry", "telemetry", "devicemgmt", "identity", "access", "tenancy", "audit", "connectivity", "rawlog", "web", "applogic", "limits", "templates", "usage", "apimgmt", "retention", "exchange"}, startREST},
 		{"realtime", "wire", server, []string{"bus", "registry", "connectivity", "rest"}, startRealtime},
+		{"notifications", "wire", server, []string{"exchange", "registry", "rest"}, startNotifications},
 		{"admin socket", "kit", server, []string{"sql", "series", "broker", "audit"}, startSocket},
 		// MQTT before HTTP: whoever finds /readyz good can connect a device.
 		{"mqtt listener", "edge", server, []string{"broker", "certificates", "firewall", "limits"}, startMQTTListeners},
-		{"http listener", "edge", server, []string{"rest", "realtime", "broker", "web", "certificates", "firewall", "limits"}, startHTTPListeners},
+		{"http listener", "edge", server, []string{"rest", "realtime", "notifications", "broker", "web", "certificates", "firewall", "limits"}, startHTTPListeners},
 		{"microservices", "platform", server, []string{"applogic", "http listener"}, startMicroservices},
 	}
 }

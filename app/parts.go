@@ -27,6 +27,7 @@ import (
 	"github.com/isobar-iot/isobar/platform/connectivity"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/exchange"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
@@ -37,6 +38,7 @@ import (
 	"github.com/isobar-iot/isobar/wire/bayeux"
 	"github.com/isobar-iot/isobar/wire/c8ymqtt"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
+	"github.com/isobar-iot/isobar/wire/notification2"
 	"github.com/isobar-iot/isobar/wire/smartrest/one"
 )
 
@@ -77,6 +79,8 @@ type parts struct {
 	collections   *c8ymqtt.Collections
 	smartREST     *one.Engine
 	realtime      *bayeux.Server
+	exchange      *exchange.Exchange
+	notifications *notification2.Server
 	rest          *c8yrest.Server
 	web           *web.Server
 	applications  *applogic.Apps

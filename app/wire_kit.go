@@ -37,7 +37,7 @@ func startSQL(ctx context.Context, p *parts) (stopFunc, error) {
 
 func startBus(_ context.Context, p *parts) (stopFunc, error) {
 	var err error
-	if p.bus, err = bus.Open(bus.Config{URL: p.conf.NATS, Log: p.log, Reg: p.reg}); err != nil {
+	if p.bus, err = bus.Open(bus.Config{URL: p.conf.NATS, Dir: filepath.Join(p.conf.Data, streamsName), Log: p.log, Reg: p.reg}); err != nil {
 		return nil, err
 	}
 	p.ready = append(p.ready, readiness{"bus", p.bus.Ready})

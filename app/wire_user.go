@@ -12,6 +12,7 @@ import (
 	"github.com/isobar-iot/isobar/user/web"
 	"github.com/isobar-iot/isobar/wire/bayeux"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
+	"github.com/isobar-iot/isobar/wire/notification2"
 )
 
 func startWeb(_ context.Context, p *parts) (stopFunc, error) {
@@ -30,12 +31,17 @@ func startRealtime(_ context.Context, p *parts) (stopFunc, error) {
 	return func(context.Context) error { p.realtime.Close(); return nil }, nil
 }
 
+func startNotifications(_ context.Context, p *parts) (stopFunc, error) {
+	p.notifications = notification2.New(notification2.Deps{Exchange: p.exchange, Registry: p.registry, Log: p.component("notification2")})
+	return func(context.Context) error { p.notifications.Close(); return nil }, nil
+}
+
 func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 	if err := p.tenants.Resume(ctx); err != nil { // now that all erasers are known
 		return nil, err
 	}
 	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bulks: p.bulks, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, API: p.api, Users: p.users, SSO: p.sso,
-		Policy: p.policy, Tenants: p.tenants, Usage: p.usage, Retention: p.retention, Audit: p.audit, Blobs: p.blobs, MaxBinary: p.conf.Files.MaxSize << 20, Presence: p.connectivity, SmartREST: p.smartREST, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
+		Policy: p.policy, Tenants: p.tenants, Usage: p.usage, Retention: p.retention, Audit: p.audit, Blobs: p.blobs, MaxBinary: p.conf.Files.MaxSize << 20, Presence: p.connectivity, Exchange: p.exchange, SmartREST: p.smartREST, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
 		Applications: p.applications})
 	return func(context.Context) error { p.rest.Close(); return nil }, nil
 }
@@ -47,6 +53,8 @@ func (p *parts) handler() http.Handler {
 	mux.Handle("/notification/", p.rest.CrossOrigin(p.realtime))
 	mux.Handle("/cep/", p.rest.CrossOrigin(p.realtime))
 	mux.Handle("/devicecontrol/notifications", p.rest.CrossOrigin(p.realtime))
+	mux.Handle("/notification2/consumer", p.notifications)
+	mux.Handle("/notification2/consumer/", p.notifications)
 	mux.Handle("/apps/", p.web)
 	mux.Handle("/favicon.ico", p.web)
 	mux.HandleFunc("/mqtt", p.mqttSocket)
@@ -57,7 +65,7 @@ func (p *parts) handler() http.Handler {
 		switch {
 		case r.URL.Path == "/":
 			p.web.ServeHTTP(w, r)
-		case hasPrefix(r.URL.Path, "/apps", "/notification", "/cep", "/devicecontrol/notifications", "/mqtt", "/healthz", "/readyz", "/metrics", "/favicon.ico"):
+		case hasPrefix(r.URL.Path, "/apps", "/notification", "/cep", "/devicecontrol/notifications", "/notification2/consumer", "/mqtt", "/healthz", "/readyz", "/metrics", "/favicon.ico"):
 			mux.ServeHTTP(w, r)
 		case hasPrefix(r.URL.Path, "/service"):
 			p.rest.ServeService(w, r)

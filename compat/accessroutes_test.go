@@ -97,7 +97,7 @@ func made(m *matrix, p *person, a rig.Answer) {
 // routeRules are the rules of all routes. Those of accounts come last: they change passwords and end sessions of the people who ask.
 func routeRules() []rule {
 	var out []rule
-	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), usageRules(), featureRules(), changeRules(), apiRules(), retentionRules(), publishedRules(), accountRules()} {
+	for _, g := range [][]rule{rootRules(), inventoryRules(), childRules(), dataRules(), deviceRules(), userRules(), groupRules(), grantRules(), tenantRules(), applicationRules(), certificateRules(), topicRules(), loginRules(), usageRules(), featureRules(), changeRules(), apiRules(), retentionRules(), publishedRules(), notificationRules(), accountRules()} {
 		out = append(out, g...)
 	}
 	return out
@@ -661,6 +661,30 @@ func publishedRules() []rule {
 		{route: "PUT " + all + "/{name}/{version}/definition", request: all + "/none/v1/definition", body: `{"description":"d"}`, may: refusable(publish), elsewhere: 404},
 		{route: "DELETE " + all + "/{name}/{version}/definition", request: all + "/none/v1/definition", may: refusable(publish), elsewhere: 404},
 		{route: "GET /isobar/publishedApi.json", may: call},
+	}
+}
+
+// notificationRules: section 21. The token is the credential of who unsubscribes.
+func notificationRules() []rule {
+	const root = "/notification2"
+	const subs, token = root + "/subscriptions", root + "/token"
+	admin := holds("ROLE_NOTIFICATION_2_ADMIN")
+	another := func(m *matrix) map[string]string {
+		var sub struct{ ID string }
+		m.admin.Want(m.t, 201, "POST", subs, map[string]any{"context": "mo", "source": map[string]string{"id": m.dev.ID}, "subscription": fmt.Sprint("spare", m.next())}, &sub)
+		return map[string]string{"spare": sub.ID}
+	}
+	return []rule{
+		{route: "GET " + root, may: anybody},
+		{route: "GET " + subs, may: admin},
+		{route: "POST " + subs, body: `{"context":"tenant","subscription":"matrix{n}"}`, may: admin, elsewhere: 201},
+		{route: "POST " + subs, body: `{"context":"mo","source":{"id":"{dev}"},"subscription":"matrix{n}"}`, may: admin},
+		{route: "DELETE " + subs, request: subs + "?source={dev}", may: admin, elsewhere: 204},
+		{route: "GET " + subs + "/{id}", request: subs + "/{spare}", make: another, may: admin},
+		{route: "DELETE " + subs + "/{id}", request: subs + "/{spare}", make: another, may: admin},
+		{route: "POST " + token, body: `{"subscription":"matrix","subscriber":"someone"}`, may: admin, elsewhere: 200},
+		{route: "GET " + token, request: token + "?token=none", may: undecided, elsewhere: 401},
+		{route: "POST " + root + "/unsubscribe", request: root + "/unsubscribe?token=none", may: undecided, elsewhere: 401},
 	}
 }
 

@@ -31,6 +31,7 @@ const (
 	KindOption        Kind = "option"
 	KindRegistration  Kind = "registration"
 	KindAnchor        Kind = "trustanchor"
+	KindSubscription  Kind = "notificationsubscription"
 	KindTopicRules    Kind = "topicrules"
 	KindAudit         Kind = "audit"
 	KindApplication   Kind = "application"

@@ -34,10 +34,15 @@ const (
 	fRefused = "refused"
 	fMedian  = "served p50 s"
 	fLast    = "all served s"
+	// of the realtime channels
+	fReceived = "received/s"
+	fRecvP50  = "receive p50 ms"
+	fRecvP99  = "receive p99 ms"
+	fMissing  = "not received"
 )
 
 // figureOrder is the order of columns.
-var figureOrder = []string{fAcked, fStored, fCPU, fP50, fP99, fVisP50, fVisP99, fMemory, fIdleCPU, fRefused, fMedian, fLast, fStart, fRestart, fLost, fLate, fCores}
+var figureOrder = []string{fAcked, fStored, fCPU, fP50, fP99, fVisP50, fVisP99, fMemory, fIdleCPU, fRefused, fMedian, fLast, fReceived, fRecvP50, fRecvP99, fMissing, fStart, fRestart, fLost, fLate, fCores}
 
 // trial is a case: what is done with which systems.
 type trial struct {
@@ -64,6 +69,9 @@ var trials = []trial{
 	{"http100", "HTTP, 32 connections, each POST 100 measurements; rates are of measurements", []string{"isobar"}, post(100)},
 	{"idle", "connections with one QoS 1 subscription that do nothing", []string{"isobar", "isobar-raw", "mosquitto"}, idle},
 	{"herd", "a server restarts and all its devices connect at the same moment, each with its own password, subscribe and send an event", []string{"isobar"}, herd},
+	{"realtime", "1,000 subscribers with a WebSocket each, 1,000 events/s by HTTP (-events), each to ten of them (-fanout)", []string{"isobar"},
+		realtime(func(o *options) (int, float64) { return o.fanout, o.events })},
+	{"realtimeall", "a tenth of these events, each to all subscribers", []string{"isobar"}, realtime(func(o *options) (int, float64) { return o.subscribers, o.events / 10 })},
 	{"start", "from exec to ready: an empty folder, and after kill -9", []string{"isobar"}, startTime},
 }
 

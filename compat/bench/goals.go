@@ -42,6 +42,8 @@ var goals = []goal{
 	{"G8", "processor time of idle connections, cores", plain(fIdleCPU, "idle"), 0.05, 0.02, true},
 	{"herd", "a fleet that comes back at once: devices refused", plain(fRefused, "herd"), 0, 0, true},
 	{"herd", "a fleet that comes back at once: until the last is served, s", plain(fLast, "herd"), 30, 10, true},
+	{"live", "1,000 subscribers, 1,000 events/s to ten each: publish to receive p99, ms", plain(fRecvP99, "realtime"), 100, 50, true},
+	{"live", "the same: events that did not arrive", plain(fMissing, "realtime"), 0, 0, true},
 	{"G9", "2 ms more for fsync, window 32: share of the rate", ratio(fStored, "fsync32", "isobar-2ms", "qos1w32", "isobar"), 0.4, 0.5, false},
 	{"G9", "2 ms more for fsync, window 1: ack p50, ms", func(r *results) (float64, bool) { return r.median("fsync1", "isobar-2ms", fP50) }, 6, 5.3, true},
 	{"G11", "HTTP, POST of one measurement, 1/s", plain(fAcked, "http1"), 5000, 15000, false},

@@ -36,6 +36,9 @@ type options struct {
 	devices        int
 	within         time.Duration
 	rate           float64
+	subscribers    int
+	fanout         int
+	events         float64
 	void           float64
 	profile, json  string
 	serverArgs     string
@@ -64,6 +67,9 @@ func main() {
 	flag.DurationVar(&o.within, "within", 90*time.Second, "a device of the case herd that is not served within this time is refused")
 	flag.IntVar(&o.probes, "probes", 300, "probes from publish to queryable")
 	flag.Float64Var(&o.rate, "rate", 40000, "messages per second of the case paced")
+	flag.IntVar(&o.subscribers, "subscribers", 1000, "subscribers of the cases realtime and realtimeall")
+	flag.IntVar(&o.fanout, "fanout", 10, "subscribers of each event of the case realtime")
+	flag.Float64Var(&o.events, "events", 1000, "events per second of the case realtime")
 	flag.Float64Var(&o.void, "void", 0.9, "a round in which the generator needs more cores is void")
 	flag.StringVar(&o.profile, "profile", "", "record the platform with perf into this file during the load")
 	flag.StringVar(&o.json, "json", "", "file for the medians and all rounds")

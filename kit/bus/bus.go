@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -34,6 +35,8 @@ const (
 // Config says which NATS to use.
 type Config struct {
 	URL string // of an external server or cluster; empty: embedded
+	// Dir is where the embedded server keeps streams, synced with every write; empty: it has none.
+	Dir string
 	Log *slog.Logger
 	Reg prometheus.Registerer
 }
@@ -44,6 +47,7 @@ type Bus struct {
 	embedded *server.Server
 	log      *slog.Logger
 
+	keeper    atomic.Pointer[Keeper]
 	published prometheus.Counter
 	dropped   prometheus.Counter
 }
@@ -70,7 +74,7 @@ func Open(c Config) (*Bus, error) {
 	}
 	url := c.URL
 	if url == "" {
-		if err := b.startEmbedded(); err != nil {
+		if err := b.startEmbedded(c.Dir); err != nil {
 			return nil, err
 		}
 		opts = append(opts, nats.InProcessServer(b.embedded))
@@ -83,8 +87,13 @@ func Open(c Config) (*Bus, error) {
 	return b, nil
 }
 
-func (b *Bus) startEmbedded() (err error) {
-	b.embedded, err = server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 8 << 20})
+func (b *Bus) startEmbedded(dir string) (err error) {
+	o := &server.Options{DontListen: true, NoSigs: true, NoLog: true, MaxPayload: 8 << 20}
+	if dir != "" {
+		// What is acknowledged lies on the disk: the default of a sync every two minutes lost all of it in a power cut. Streams are bounded one by one.
+		o.JetStream, o.StoreDir, o.SyncAlways, o.JetStreamMaxMemory, o.JetStreamMaxStore = true, dir, true, 64<<20, 1<<50
+	}
+	b.embedded, err = server.NewServer(o)
 	if err != nil {
 		return fmt.Errorf("embedded NATS: %w", err)
 	}
@@ -105,6 +114,9 @@ func (b *Bus) asyncError(_ *nats.Conn, s *nats.Subscription, err error) {
 	}
 	b.log.Warn("bus", "topic", subject, "err", err)
 }
+
+// Conn is the connection, for those who keep streams. It belongs to the bus.
+func (b *Bus) Conn() *nats.Conn { return b.conn }
 
 // Close ends the connection and the embedded server.
 func (b *Bus) Close() {

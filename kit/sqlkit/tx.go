@@ -118,7 +118,7 @@ var ErrClosed = errors.New("the database is closed")
 // more than once.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 	fn, done := effect(ctx, fn)
-	defer func() { done(err) }()
+	defer func() { done(err); left(ctx, err) }()
 	if db.Dialect == Postgres {
 		return db.writePostgres(ctx, fn)
 	}

@@ -141,7 +141,7 @@ func (s *Bulks) step(ctx context.Context, t iot.TenantID, b Bulk) (more bool, er
 	if o.ID > maxID {
 		return false, fault.E(op, fault.Full, "no ids of operations are left")
 	}
-	after, made, err := s.store.StepBulk(ctx, t, o, rev)
+	after, made, err := s.store.StepBulk(s.d.Bus.Noting(ctx, t), t, o, rev)
 	if err != nil || !made {
 		return false, sqlkit.Fault(op, err)
 	}
@@ -180,7 +180,7 @@ func (s *Bulks) failPending(ctx context.Context, t iot.TenantID, b Bulk) error {
 	}
 	p := asOwner(t, b)
 	for _, o := range open {
-		before, after, written, err := s.d.Store.Update(ctx, t, o.ID, s.revision(p), func(o iot.Operation) iot.Operation {
+		before, after, written, err := s.d.Store.Update(s.d.Bus.Noting(ctx, t), t, o.ID, s.revision(p), func(o iot.Operation) iot.Operation {
 			if o.Status == iot.Pending {
 				o.Status, o.FailureReason = iot.Failed, cancelled
 			}

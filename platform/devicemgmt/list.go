@@ -111,7 +111,7 @@ func (s *Operations) Delete(ctx context.Context, p iot.Principal, q Query) error
 	}
 	rev := s.revision(p)
 	for {
-		gone, err := s.d.Store.Delete(ctx, p.Tenant, scope, q, rev)
+		gone, err := s.d.Store.Delete(s.d.Bus.Noting(ctx, p.Tenant), p.Tenant, scope, q, rev)
 		if err != nil {
 			return sqlkit.Fault(op, err)
 		}

@@ -58,6 +58,17 @@ func (s *Operations) publish(ctx context.Context, t iot.TenantID, a iot.Action, 
 	s.d.Bus.Publish(bus.Subject(t, parts...), data)
 }
 
+// Fact is the note that a driver leaves of what it does to an operation.
+func Fact(t iot.TenantID, a iot.Action, o iot.Operation) func() (subject string, data []byte, err error) {
+	return func() (string, []byte, error) {
+		if a == iot.Deleted {
+			o = iot.Operation{ID: o.ID, Device: o.Device, Agent: o.Agent}
+		}
+		data, err := json.Marshal(OperationChange{a, o})
+		return bus.Subject(t, string(iot.KindOperation), string(a), o.Agent.String()), data, err
+	}
+}
+
 func (s *Operations) revision(p iot.Principal) sqlkit.Revision {
 	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
 }
@@ -97,7 +108,7 @@ func (s *Operations) Create(ctx context.Context, p iot.Principal, o iot.Operatio
 	rev := s.revision(p)
 	o.Status, o.CreationTime, o.LastUpdated, o.Fragments = iot.Pending, rev.At, rev.At, o.Fragments.WithoutNulls()
 	o.Delivery = iot.Delivery{Status: iot.DeliveryPending, Time: rev.At}
-	if err := s.d.Store.Create(ctx, p.Tenant, o, rev); err != nil {
+	if err := s.d.Store.Create(s.d.Bus.Noting(ctx, p.Tenant), p.Tenant, o, rev); err != nil {
 		return iot.Operation{}, sqlkit.Fault(op, err)
 	}
 	s.audit(ctx, p, o, "Operation created")
@@ -171,7 +182,7 @@ func (s *Operations) Update(ctx context.Context, p iot.Principal, id iot.ID, pat
 			return iot.Operation{}, err
 		}
 	}
-	before, after, written, err := s.d.Store.Update(ctx, p.Tenant, id, s.revision(p), patch.apply)
+	before, after, written, err := s.d.Store.Update(s.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, s.revision(p), patch.apply)
 	if err != nil {
 		return iot.Operation{}, missing(op, id, err)
 	}

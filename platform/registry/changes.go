@@ -232,7 +232,7 @@ func (r *Registry) Undo(ctx context.Context, p iot.Principal, set, reason string
 		}
 		return nil
 	}
-	changes, _, err := r.d.Store.Undo(ctx, p.Tenant, Undo{Set: set, Rev: rev, Reason: reason, Decide: decide})
+	changes, _, err := r.d.Store.Undo(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, Undo{Set: set, Rev: rev, Reason: reason, Decide: decide})
 	if err != nil {
 		return rev, nil, classify(op, err)
 	}
@@ -290,7 +290,7 @@ func (r *Registry) announce(ctx context.Context, p iot.Principal, set string, ch
 			activity = "Managed object created"
 			r.publish(ctx, p.Tenant, iot.Created, Object{ManagedObject: after})
 		default:
-			r.touched(ctx, p, c.Object) // with its state
+			r.shown(ctx, p, c.Object, func(_ context.Context, _ iot.TenantID, subject string, data []byte) { r.d.Bus.Publish(subject, data) }) // with its state; noted before
 		}
 		x := auditOf(activity, before, after)
 		x.Text += ", taking back change set " + set

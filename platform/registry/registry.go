@@ -121,6 +121,17 @@ func (r *Registry) publish(ctx context.Context, t iot.TenantID, a iot.Action, o 
 // again. Like their answers, it learns of changes on other nodes a moment later, and may miss one that the bus lost.
 func (r *Registry) Revision() uint64 { return r.revised.Load() }
 
+// Fact is the note that a driver leaves of what it does to an object.
+func Fact(t iot.TenantID, a iot.Action, o Object) func() (subject string, data []byte, err error) {
+	return func() (string, []byte, error) {
+		if a == iot.Deleted {
+			o = Object{ManagedObject: iot.ManagedObject{ID: o.ID}}
+		}
+		data, err := json.Marshal(Change{a, o})
+		return bus.Subject(t, "inventory", string(a), o.ID.String()), data, err
+	}
+}
+
 func (r *Registry) forget(t iot.TenantID, id iot.ID, names bool) {
 	r.owners.Invalidate(ownerKey{t, id})
 	r.revised.Add(1)

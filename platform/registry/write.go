@@ -12,6 +12,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -46,7 +47,7 @@ func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, dra
 			return nil, fault.E(op, err)
 		}
 	}
-	if err := r.d.Store.Create(ctx, p.Tenant, news, rev); err != nil {
+	if err := r.d.Store.Create(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, news, rev); err != nil {
 		if sqlkit.IsUnique(err) {
 			return nil, fault.E(op, fault.Exists, fault.Reason("identity"), err, "External id is already bound to another global id")
 		}
@@ -136,7 +137,7 @@ func (r *Registry) PatchAll(ctx context.Context, p iot.Principal, patches []Patc
 		}
 	}
 	before, at := make([]iot.ManagedObject, len(patches)), 0
-	out, written, err := r.d.Store.UpdateAll(ctx, p.Tenant, ids, r.revision(ctx, p), func(i int, old iot.ManagedObject) (iot.ManagedObject, error) {
+	out, written, err := r.d.Store.UpdateAll(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, r.revision(ctx, p), func(i int, old iot.ManagedObject) (iot.ManagedObject, error) {
 		at, before[i] = i, old
 		return changes[i](old)
 	})
@@ -256,7 +257,7 @@ func (r *Registry) modify(ctx context.Context, p iot.Principal, id iot.ID, rev s
 	if err != nil {
 		return Object{}, false, err
 	}
-	return r.d.Store.Update(ctx, p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
+	return r.d.Store.Update(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, rev, func(old iot.ManagedObject) (iot.ManagedObject, error) {
 		next, err := guarded(old)
 		if err == nil {
 			err = last
@@ -361,12 +362,28 @@ func (r *Registry) record(ctx context.Context, p iot.Principal, records []iot.Au
 	}
 }
 
-// touched marks an object as updated because a relation of it changed, and publishes it.
+// touched marks an object as updated because a relation or the state of it changed, and publishes it.
 func (r *Registry) touched(ctx context.Context, p iot.Principal, id iot.ID) {
+	r.shown(ctx, p, id, r.d.Bus.Tell)
+}
+
+// shown publishes an object as it is seen by now.
+func (r *Registry) shown(ctx context.Context, p iot.Principal, id iot.ID, send func(ctx context.Context, t iot.TenantID, subject string, data []byte)) {
 	objects, err := r.d.Store.Get(ctx, p.Tenant, id)
-	if err == nil && len(objects) == 1 {
-		r.publish(ctx, p.Tenant, iot.Updated, objects[0])
+	if err != nil || len(objects) != 1 {
+		return
 	}
+	r.forget(p.Tenant, id, false)
+	subject, data, err := Fact(p.Tenant, iot.Updated, objects[0])()
+	if err != nil {
+		r.d.Log.Error("encode change", "tenant", p.Tenant, "err", err)
+		return
+	}
+	if !iot.ModeOf(ctx).Live() {
+		r.d.Bus.Publish(subject+"."+bus.Rules, data)
+		return
+	}
+	send(ctx, p.Tenant, subject, data)
 }
 
 // DeleteOptions says what goes with an object.
@@ -398,7 +415,7 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 			return nil, err
 		}
 	}
-	removed, err := r.d.Store.Delete(ctx, p.Tenant, ids, r.revision(ctx, p))
+	removed, err := r.d.Store.Delete(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, r.revision(ctx, p))
 	if err != nil {
 		return nil, classify(op, err)
 	}

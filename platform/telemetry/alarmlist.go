@@ -126,7 +126,7 @@ func (tm *Telemetry) DeleteAlarms(ctx context.Context, p iot.Principal, q AlarmQ
 	}
 	rev := tm.revision(p)
 	for {
-		gone, err := tm.d.Store.DeleteAlarms(ctx, p.Tenant, scope, q, rev)
+		gone, err := tm.d.Store.DeleteAlarms(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, scope, q, rev)
 		if err != nil {
 			return sqlkit.Fault(op, err)
 		}

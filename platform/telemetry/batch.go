@@ -105,11 +105,13 @@ func (b *batcher) commitForever() {
 			return
 		}
 		at := b.d.Clock.Now()
+		intents := b.intend(batch)
 		var durable func() error
 		entries, durable = b.begin(batch, entries)
 		answered := make(chan struct{})
 		b.turn <- turn{answered}
 		b.settle(batch, durable)
+		keep(batch, intents)
 		b.latency.Observe(b.d.Clock.Now().Sub(at).Seconds())
 		<-mine.before
 		b.answer(batch, &out)
@@ -123,7 +125,7 @@ func (b *batcher) commitForever() {
 func (b *batcher) begin(batch []submission, buf []series.Entry) (_ []series.Entry, durable func() error) {
 	buf = buf[:0]
 	for i := range batch {
-		if s := &batch[i]; s.mode.Stores() {
+		if s := &batch[i]; s.mode.Stores() && s.err == nil {
 			buf = append(buf, series.Entry{Tenant: s.tenant, M: s.first, From: s.from})
 			for j := range s.rest {
 				buf = append(buf, series.Entry{Tenant: s.tenant, M: &s.rest[j]})
@@ -166,8 +168,8 @@ func (b *batcher) settle(batch []submission, durable func() error) {
 func fail(batch []submission, err error) {
 	err = sqlkit.Fault("telemetry.Submit", err)
 	for i := range batch {
-		if batch[i].mode.Stores() {
-			batch[i].err = err
+		if s := &batch[i]; s.mode.Stores() && s.err == nil { // what was refused before has its own reason
+			s.err = err
 		}
 	}
 }

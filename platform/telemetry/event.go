@@ -39,7 +39,7 @@ func (tm *Telemetry) CreateEvent(ctx context.Context, p iot.Principal, mode iot.
 	e.Time, e.Fragments = iot.FromMillis(e.Time.UnixMilli()), e.Fragments.WithoutNulls()
 	if mode.Stores() {
 		if e.ID, err = tm.d.Store.NextID(ctx, p.Tenant); err == nil {
-			err = tm.d.Store.CreateEvent(ctx, p.Tenant, e, rev)
+			err = tm.d.Store.CreateEvent(tm.d.Bus.Noting(iot.WithMode(ctx, mode), p.Tenant), p.Tenant, e, rev)
 		}
 		tm.books.count(p.Tenant, e.Source, err) // transient ones do not count
 		if err != nil {
@@ -140,7 +140,7 @@ func (x EventPatch) apply(e iot.Event) iot.Event {
 }
 
 func (tm *Telemetry) changeEvent(ctx context.Context, op fault.Op, p iot.Principal, id iot.ID, change func(iot.Event) (iot.Event, error)) (iot.Event, error) {
-	e, written, err := tm.d.Store.UpdateEvent(ctx, p.Tenant, id, tm.revision(p), change)
+	e, written, err := tm.d.Store.UpdateEvent(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, tm.revision(p), change)
 	if err != nil {
 		return iot.Event{}, noDocument(op, "event", id.String(), err)
 	}
@@ -179,7 +179,7 @@ func (tm *Telemetry) DeleteEvents(ctx context.Context, p iot.Principal, q EventQ
 func (tm *Telemetry) deleteEvents(ctx context.Context, op fault.Op, p iot.Principal, scope access.Scope, q EventQuery) error {
 	rev := tm.revision(p)
 	for {
-		gone, err := tm.d.Store.DeleteEvents(ctx, p.Tenant, scope, q, rev)
+		gone, err := tm.d.Store.DeleteEvents(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, scope, q, rev)
 		if err != nil {
 			return sqlkit.Fault(op, err)
 		}

@@ -262,10 +262,17 @@ func (tm *Telemetry) remove(ctx context.Context, op fault.Op, t iot.TenantID, q 
 	if len(gone.Measurements) > maxNamed {
 		gone.Measurements = nil
 	}
-	if _, err := tm.d.Series.Delete(ctx, t, q); err != nil {
+	fact := gone.AppendTo(nil)
+	happened, err := tm.intendRemoval(ctx, t, gone, fact)
+	if err != nil {
 		return sqlkit.Fault(op, err)
 	}
-	tm.d.Bus.Publish(bus.Subject(t, string(iot.KindMeasurement), string(iot.Deleted)), gone.AppendTo(nil))
+	_, err = tm.d.Series.Delete(ctx, t, q)
+	happened(err)
+	if err != nil {
+		return sqlkit.Fault(op, err)
+	}
+	tm.d.Bus.Publish(bus.Subject(t, string(iot.KindMeasurement), string(iot.Deleted)), fact)
 	return nil
 }
 

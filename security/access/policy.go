@@ -32,6 +32,7 @@ const (
 	Application   Family = "APPLICATION_MANAGEMENT"
 	Messaging     Family = "MQTT_SERVICE" // free MQTT topics
 	Bootstrap     Family = "DEVICE_BOOTSTRAP"
+	Notification  Family = "NOTIFICATION_2"
 )
 
 // Level is what a request wants to do.
@@ -135,7 +136,7 @@ var bootstrapRoles = []string{"ROLE_DEVICE_BOOTSTRAP"}
 // granting is roles as a table, because it is asked for every request.
 var granting = func() map[Family][Admin + 1][]string {
 	out := map[Family][Admin + 1][]string{}
-	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Statistics, Option, Retention, Application, Messaging, Statistics} {
+	for _, f := range []Family{Inventory, ManagedObject, Binary, Identity, Measurement, Event, Alarm, Operation, BulkOperation, Audit, UserAdmin, OwnUser, TenantAdmin, Statistics, Option, Retention, Application, Messaging, Notification} {
 		var byLevel [Admin + 1][]string
 		for l, suffixes := range map[Level][]string{Read: {"_READ"}, Create: {"_ADMIN", "_CREATE"}, Update: {"_ADMIN", "_UPDATE"}, Admin: {"_ADMIN"}} {
 			for _, family := range f.families() {

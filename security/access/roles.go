@@ -74,7 +74,7 @@ func builtinGroups() []Group {
 	group := func(id int64, name, description, roles string) Group {
 		return Group{ID: id, Name: name, Description: description, Roles: sorted(expand(roles))}
 	}
-	admins := group(2, AdminGroup, "Administrators of the tenant", all+" ACCOUNT:A APPLICATION_MANAGEMENT:RA BULK_OPERATION:RA CEP_MANAGEMENT:RA DATA_BROKER:RA MQTT_SERVICE:RA "+
+	admins := group(2, AdminGroup, "Administrators of the tenant", all+" ACCOUNT:A APPLICATION_MANAGEMENT:RA BULK_OPERATION:RA CEP_MANAGEMENT:RA DATA_BROKER:RA MQTT_SERVICE:RA NOTIFICATION_2:A "+
 		"OPTION_MANAGEMENT:RA REMOTE_ACCESS:A RETENTION_RULE:RA SCHEDULE_REPORT:A TENANT_STATISTICS:R USER_MANAGEMENT:RAC USER_MANAGEMENT_OWN:RA")
 	admins.Roles = sorted(append(admins.Roles, "ROLE_USER_MANAGEMENT_PASSWORD_RESET"))
 	return []Group{

@@ -45,7 +45,7 @@ func listAudit(c *call) error {
 	}
 	q := audit.Query{Source: c.idParam("source"), Type: c.query.Get("type"), User: c.query.Get("user"), Application: c.query.Get("application"),
 		Ascending: !c.flag("revert", true), // c8y: newest first, which the page of the log asks for with revert=true
-		Offset: p.offset(), Limit: p.size}
+		Offset:    p.offset(), Limit: p.size}
 	if q.From, q.To, err = c.span("dateFrom", "dateTo"); err != nil {
 		return err
 	}

@@ -38,6 +38,9 @@ type stage struct {
 
 var families = strings.Fields("ALARM AUDIT DEVICE_CONTROL EVENT IDENTITY INVENTORY MEASUREMENT USER_MANAGEMENT OPTION_MANAGEMENT TENANT_MANAGEMENT MQTT_SERVICE APPLICATION_MANAGEMENT BULK_OPERATION")
 
+// alone are permissions that have no other level.
+var alone = map[string][]string{"reader": {"TENANT_STATISTICS_READ"}, "adm": {"NOTIFICATION_2_ADMIN"}}
+
 func setStage(t *testing.T) *stage {
 	s := &stage{server: start(t), ids: map[string]string{}}
 	s.as = [people]string{"anonymous", "nothing:Secret-123", "reader:Secret-123", "adm:Secret-123", "", "management"}
@@ -49,7 +52,11 @@ func setStage(t *testing.T) *stage {
 			}
 		}
 	}
-	s.must(t, "admin", "POST", "/user/main/users/reader/roles", `{"role":{"self":"/user/roles/ROLE_TENANT_STATISTICS_READ"}}`) // there is only this one
+	for name, list := range alone {
+		for _, r := range list {
+			s.must(t, "admin", "POST", "/user/main/users/"+name+"/roles", `{"role":{"self":"/user/roles/ROLE_`+r+`"}}`)
+		}
+	}
 	s.must(t, "admin", "POST", "/devicecontrol/newDeviceRequests", `{"id":"d"}`)
 	s.send(t, "bootstrap", "POST", "/devicecontrol/deviceCredentials", nil, `{"id":"d"}`)
 	s.must(t, "admin", "PUT", "/devicecontrol/newDeviceRequests/d", `{"status":"ACCEPTED"}`)

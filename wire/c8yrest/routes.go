@@ -5,7 +5,7 @@ import "net/http"
 // Routes returns the table of all routes. It is data: the server, the tests that walk every route and the reference are made from it.
 func Routes() []Route {
 	var out []Route
-	for _, group := range [][]Route{rootRoutes(), inventoryRoutes(), dataRoutes(), deviceRoutes(), accountRoutes(), loginRoutes(), ssoRoutes(), grantRoutes(), tenantRoutes(), applicationRoutes(), certificateRoutes(), bulkOperationRoutes(), enrollmentRoutes(), topicRoutes(), smartRESTRoutes(), usageRoutes(), featureRoutes(), changeRoutes(), apiRoutes(), retentionRoutes(), downtimeRoutes(), publishedRoutes(), openAPIRoutes()} {
+	for _, group := range [][]Route{rootRoutes(), inventoryRoutes(), dataRoutes(), deviceRoutes(), accountRoutes(), loginRoutes(), ssoRoutes(), grantRoutes(), tenantRoutes(), applicationRoutes(), certificateRoutes(), bulkOperationRoutes(), enrollmentRoutes(), topicRoutes(), notificationRoutes(), smartRESTRoutes(), usageRoutes(), featureRoutes(), changeRoutes(), apiRoutes(), retentionRoutes(), downtimeRoutes(), publishedRoutes(), openAPIRoutes()} {
 		out = append(out, group...)
 	}
 	return out

@@ -26,6 +26,7 @@ import (
 	"github.com/isobar-iot/isobar/platform/applogic"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/devicemgmt"
+	"github.com/isobar-iot/isobar/platform/exchange"
 	"github.com/isobar-iot/isobar/platform/identity"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
@@ -56,6 +57,7 @@ type Deps struct {
 	Presence      Presence
 	Applications  *applogic.Apps
 	SmartREST     *one.Engine // executes SmartREST 1; nil: it is not served
+	Exchange      *exchange.Exchange
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Reg           prometheus.Registerer

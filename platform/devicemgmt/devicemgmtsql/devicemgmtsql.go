@@ -58,7 +58,10 @@ func insert(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, o iot.Operation,
 	if err != nil {
 		return err
 	}
-	return setFragments(ctx, tx, t, o.ID, nil, o.Fragments)
+	if err := setFragments(ctx, tx, t, o.ID, nil, o.Fragments); err != nil {
+		return err
+	}
+	return tx.Note(ctx, devicemgmt.Fact(t, iot.Created, o))
 }
 
 // setFragments keeps the index of top-level fragments.
@@ -116,7 +119,10 @@ func (s *Store) Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlki
 		if err := recount(ctx, tx, t, old.BulkID, old.Status, after.Status); err != nil {
 			return err
 		}
-		return setFragments(ctx, tx, t, id, old.Fragments, after.Fragments)
+		if err := setFragments(ctx, tx, t, id, old.Fragments, after.Fragments); err != nil {
+			return err
+		}
+		return tx.Note(ctx, devicemgmt.Fact(t, iot.Updated, after))
 	})
 	return before, after, written, err
 }
@@ -165,6 +171,9 @@ func (s *Store) remove(ctx context.Context, t iot.TenantID, scope access.Scope, 
 		}
 		for _, o := range gone {
 			if err := each(tx, o); err != nil {
+				return err
+			}
+			if err := tx.Note(ctx, devicemgmt.Fact(t, iot.Deleted, o)); err != nil {
 				return err
 			}
 			if o.Status == iot.Pending || o.Status == iot.Executing { // what is over has happened

@@ -274,6 +274,9 @@ func (s *Store) Undo(ctx context.Context, t iot.TenantID, u registry.Undo) (done
 			if err := apply(ctx, tx, t, &done[i], u.Rev); err != nil {
 				return err
 			}
+			if err := note(ctx, tx, t, done[i]); err != nil {
+				return err
+			}
 		}
 		_, err = tx.NameSet(ctx, string(t), sqlkit.ChangeSet{ID: u.Rev.Set, At: u.Rev.At, By: u.Rev.By, Reason: u.Reason, Undoes: u.Set})
 		return err
@@ -330,4 +333,15 @@ func apply(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, c *registry.Objec
 		return insert(ctx, tx, t, registry.New{Object: next}, rev)
 	}
 	return replace(ctx, tx, t, *c.Before, next, rev)
+}
+
+// note leaves a note of a change of an undo.
+func note(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, c registry.ObjectChange) error {
+	switch {
+	case c.After != nil:
+		return tx.Note(ctx, registry.Fact(t, c.Action, registry.Object{ManagedObject: *c.After}))
+	case c.Before != nil:
+		return tx.Note(ctx, registry.Fact(t, iot.Deleted, registry.Object{ManagedObject: *c.Before}))
+	}
+	return nil
 }

@@ -115,6 +115,9 @@ func (s *Store) Create(ctx context.Context, t iot.TenantID, objects []registry.N
 			if err := insert(ctx, tx, t, n, rev); err != nil {
 				return err
 			}
+			if err := tx.Note(ctx, registry.Fact(t, iot.Created, registry.Object{ManagedObject: n.Object})); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -258,7 +261,7 @@ func (s *Store) update(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id io
 		*moved |= marks
 	}
 	out.ManagedObject = next
-	return out, true, nil
+	return out, true, tx.Note(ctx, registry.Fact(t, iot.Updated, out))
 }
 
 // replace puts one version in the place of another.
@@ -303,6 +306,9 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev
 				return err
 			}
 			out = append(out, o.ManagedObject)
+			if err := tx.Note(ctx, registry.Fact(t, iot.Deleted, o)); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

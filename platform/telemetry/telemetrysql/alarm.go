@@ -63,10 +63,12 @@ func (s *Store) Raise(ctx context.Context, t iot.TenantID, a iot.Alarm, rev sqlk
 }
 
 func insertAlarm(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, a iot.Alarm, rev sqlkit.Revision) error {
-	_, err := tx.Exec(ctx, `INSERT INTO alarm (tenant, id, source, type, text, severity, status, time, first, count, created, updated, doc, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+	if _, err := tx.Exec(ctx, `INSERT INTO alarm (tenant, id, source, type, text, severity, status, time, first, count, created, updated, doc, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		string(t), int64(a.ID), int64(a.Source), a.Type, a.Text, string(a.Severity), string(a.Status), a.Time.UnixMilli(), firstOf(a), a.Count,
-		a.CreationTime.UnixMilli(), a.LastUpdated.UnixMilli(), string(a.Fragments.AppendTo(nil)), rev.By, rev.Set)
-	return err
+		a.CreationTime.UnixMilli(), a.LastUpdated.UnixMilli(), string(a.Fragments.AppendTo(nil)), rev.By, rev.Set); err != nil {
+		return err
+	}
+	return tx.Note(ctx, telemetry.AlarmFact(t, iot.Created, a))
 }
 
 // replace stores next in the place of old, unless they are equal.
@@ -79,10 +81,12 @@ func replace(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old, next iot.A
 	if err := supersede(ctx, tx, t, iot.KindAlarm, old.ID, old.LastUpdated, old, rev, false); err != nil {
 		return old, false, err
 	}
-	_, err := tx.Exec(ctx, `UPDATE alarm SET text = ?, severity = ?, status = ?, time = ?, first = ?, count = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND id = ?`,
+	if _, err := tx.Exec(ctx, `UPDATE alarm SET text = ?, severity = ?, status = ?, time = ?, first = ?, count = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND id = ?`,
 		next.Text, string(next.Severity), string(next.Status), next.Time.UnixMilli(), firstOf(next), next.Count, rev.At.UnixMilli(), string(next.Fragments.AppendTo(nil)),
-		rev.By, rev.Set, string(t), int64(old.ID))
-	return next, true, err
+		rev.By, rev.Set, string(t), int64(old.ID)); err != nil {
+		return old, false, err
+	}
+	return next, true, tx.Note(ctx, telemetry.AlarmFact(t, iot.Updated, next))
 }
 
 // Alarm implements telemetry.Alarms.
@@ -151,6 +155,9 @@ func (s *Store) removeAlarms(ctx context.Context, t iot.TenantID, scope access.S
 		for i, a := range gone {
 			ids[i] = a.ID
 			if err := each(tx, a); err != nil {
+				return err
+			}
+			if err := tx.Note(ctx, telemetry.AlarmFact(t, iot.Deleted, a)); err != nil {
 				return err
 			}
 		}

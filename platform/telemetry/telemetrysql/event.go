@@ -33,7 +33,10 @@ func (s *Store) CreateEvent(ctx context.Context, t iot.TenantID, e iot.Event, re
 		if err != nil {
 			return err
 		}
-		return insertFragments(ctx, tx, t, e)
+		if err := insertFragments(ctx, tx, t, e); err != nil {
+			return err
+		}
+		return tx.Note(ctx, telemetry.EventFact(t, iot.Created, e))
 	})
 }
 
@@ -145,7 +148,10 @@ func (s *Store) UpdateEvent(ctx context.Context, t iot.TenantID, id iot.ID, rev 
 		if _, err := tx.Exec(ctx, `DELETE FROM event_fragment WHERE tenant = ? AND id = ?`, string(t), int64(id)); err != nil {
 			return err
 		}
-		return insertFragments(ctx, tx, t, out)
+		if err := insertFragments(ctx, tx, t, out); err != nil {
+			return err
+		}
+		return tx.Note(ctx, telemetry.EventFact(t, iot.Updated, out))
 	})
 	return out, written, err
 }
@@ -186,6 +192,9 @@ func (s *Store) removeEvents(ctx context.Context, t iot.TenantID, scope access.S
 		for i, e := range gone {
 			ids[i] = e.ID
 			if err := each(tx, e); err != nil {
+				return err
+			}
+			if err := tx.Note(ctx, telemetry.EventFact(t, iot.Deleted, e)); err != nil {
 				return err
 			}
 		}

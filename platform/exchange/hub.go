@@ -1,0 +1,588 @@
+package exchange
+
+import (
+	"context"
+	"hash/fnv"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
+)
+
+const (
+	// window is how many messages of one connection may wait for their acknowledgement.
+	window = 1000
+	// maxDone bounds what a consumer may acknowledge after a message that it does not acknowledge.
+	maxDone = 5 * window
+	// maxVolatile bounds what waits for a consumer of a topic that lives in memory; beyond it the oldest go, which is counted.
+	maxVolatile = 10_000
+	// maxMembers bounds the connections of a shared consumer.
+	maxMembers = 100
+	// maxHubs bounds the consumers that have connections.
+	maxHubs = 10_000
+)
+
+// hubKey names a consumer.
+type hubKey struct {
+	Tenant     iot.TenantID
+	Topic      string
+	Subscriber string
+	Volatile   bool
+}
+
+// hubs are the consumers that have connections.
+type hubs struct {
+	x      *Exchange
+	mu     sync.Mutex // guards the following
+	m      map[hubKey]*hub
+	closed bool
+}
+
+// any reports whether somebody is connected to a topic that lives in memory.
+func (s *hubs) any(t iot.TenantID, topic string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range s.m {
+		if k.Volatile && k.Tenant == t && k.Topic == topic {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *hubs) push(t iot.TenantID, l letter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, h := range s.m {
+		if k.Volatile && k.Tenant == t && k.Topic == l.topic {
+			h.push(l.n)
+		}
+	}
+}
+
+func (s *hubs) end(k hubKey) {
+	s.mu.Lock()
+	h := s.m[k]
+	s.mu.Unlock()
+	if h != nil {
+		h.close(true)
+		<-h.done
+	}
+}
+
+func (s *hubs) endTenant(t iot.TenantID) {
+	for _, k := range s.keys() {
+		if k.Tenant == t {
+			s.end(k)
+		}
+	}
+}
+
+func (s *hubs) keys() (out []hubKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range s.m {
+		out = append(out, k)
+	}
+	return out
+}
+
+func (s *hubs) close() {
+	s.mu.Lock()
+	s.closed = true
+	all := make([]*hub, 0, len(s.m))
+	for _, h := range s.m {
+		all = append(all, h)
+	}
+	s.mu.Unlock()
+	for _, h := range all {
+		h.close(false)
+		<-h.done
+	}
+}
+
+// hub is a consumer while it has connections: it hands the messages of the topic to them, and keeps its place.
+type hub struct {
+	x      *Exchange
+	key    hubKey
+	shared bool
+	ctx    context.Context // ends when it closes
+	cancel context.CancelFunc
+	done   chan struct{} // closed when nothing of it runs any more
+	work   sync.WaitGroup
+
+	mu      sync.Mutex // guards the following
+	cond    *sync.Cond // of all changes
+	members []*Consumer
+	queue   []Notification          // next in line, ascending: what came back from connections that ended, or what is new in memory
+	fresh   []Notification          // read from the stream, not handed out yet
+	waiting map[uint64]*Consumer    // handed out, not acknowledged
+	holders map[iot.ID]*holder      // of sources with messages that wait
+	sources map[uint64]Notification // of what waits
+	place   Place
+	read    uint64 // all up to this was read
+	numbers uint64 // in memory: of the last message
+	change  uint64 // counts changes of place
+	saved   uint64 // the last change that is stored
+	closed  bool
+	forget  bool // unsubscribed: the place is of no use
+}
+
+// holder is the connection that a source belongs to for now.
+type holder struct {
+	c *Consumer
+	n int
+}
+
+// Consumer is one connection of a consumer. It is safe for concurrent use.
+type Consumer struct {
+	h     *hub
+	name  string
+	queue []Notification // guarded by h.mu
+	n     int            // handed out, not acknowledged; guarded by h.mu
+	gone  bool           // guarded by h.mu
+	wake  chan struct{}
+	ended chan struct{}
+}
+
+// join adds a connection.
+func (s *hubs) join(ctx context.Context, k hubKey, shared bool, name string) (*Consumer, error) {
+	const op = fault.Op("exchange.Attach")
+	for {
+		s.mu.Lock()
+		h := s.m[k]
+		switch {
+		case s.closed:
+			s.mu.Unlock()
+			return nil, fault.E(op, fault.Unavailable, "the platform is stopping")
+		case h == nil && len(s.m) >= maxHubs:
+			s.mu.Unlock()
+			return nil, fault.E(op, fault.Exhausted, "too many consumers are connected")
+		case h == nil:
+			h = &hub{x: s.x, key: k, shared: shared, done: make(chan struct{}), waiting: map[uint64]*Consumer{}, sources: map[uint64]Notification{}, holders: map[iot.ID]*holder{}}
+			h.cond = sync.NewCond(&h.mu)
+			h.ctx, h.cancel = context.WithCancel(s.x.ctx)
+			s.m[k] = h
+			s.mu.Unlock()
+			c := h.add(name)
+			err := h.start(ctx)
+			if err != nil {
+				h.close(false)
+			}
+			go h.finish()
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
+		s.mu.Unlock()
+		c, ended, err := h.admit(shared, name)
+		if !ended {
+			return c, err
+		}
+		select {
+		case <-h.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// admit adds a connection to a running hub. ended means that the hub is about to end, and a new one is needed.
+func (h *hub) admit(shared bool, name string) (c *Consumer, ended bool, err error) {
+	const op = fault.Op("exchange.Attach")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return nil, true, nil
+	case !shared || !h.shared:
+		return nil, false, fault.E(op, fault.Exists, "the consumer is connected already and is not shared")
+	case len(h.members) >= maxMembers:
+		return nil, false, fault.Errorf(op, fault.Exhausted, "a shared consumer has at most %d connections", maxMembers)
+	}
+	return h.addLocked(name), false, nil
+}
+
+func (h *hub) add(name string) *Consumer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.addLocked(name)
+}
+
+func (h *hub) addLocked(name string) *Consumer {
+	c := &Consumer{h: h, name: name, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	h.members = append(h.members, c)
+	h.cond.Broadcast()
+	return c
+}
+
+// start finds the place of the consumer and begins to work.
+func (h *hub) start(ctx context.Context) error {
+	x, k := h.x, h.key
+	if k.Volatile {
+		h.work.Go(h.hand)
+		return x.reload(ctx, k.Tenant)
+	}
+	t, err := x.topics.get(ctx, k.Tenant, k.Topic)
+	if err != nil {
+		return err
+	}
+	info, err := t.stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := x.d.Store.Join(ctx, k.Tenant, Place{Topic: k.Topic, Subscriber: k.Subscriber, Stream: t.created, Floor: info.State.LastSeq})
+	if err != nil {
+		return err
+	}
+	if err := x.changed(ctx, k.Tenant); err != nil {
+		return err
+	}
+	if p.Stream != t.created { // all that was in another one is gone
+		p = Place{Topic: k.Topic, Subscriber: k.Subscriber, Stream: t.created}
+	}
+	if first := info.State.FirstSeq; first > p.Floor+1 {
+		x.metrics.expired.Add(float64(first - p.Floor - 1))
+		p.Floor = first - 1
+		p.Done = slices.DeleteFunc(p.Done, func(seq uint64) bool { return seq <= p.Floor })
+	}
+	h.place, h.read = p, p.Floor
+	cons, err := x.topics.js.OrderedConsumer(ctx, streamName(k.Tenant, k.Topic), jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: p.Floor + 1})
+	if err != nil {
+		return err
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessages(window))
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(h.ctx, it.Stop)
+	h.work.Go(func() { h.fetch(it) })
+	h.work.Go(h.hand)
+	h.work.Go(h.save)
+	return nil
+}
+
+// finish waits until nothing runs any more.
+func (h *hub) finish() {
+	<-h.ctx.Done()
+	h.mu.Lock()
+	h.closeLocked()
+	h.mu.Unlock()
+	h.work.Wait()
+	h.x.hubs.mu.Lock()
+	delete(h.x.hubs.m, h.key)
+	h.x.hubs.mu.Unlock()
+	if h.key.Volatile && h.x.ctx.Err() == nil {
+		if err := h.x.reload(context.WithoutCancel(h.ctx), h.key.Tenant); err != nil {
+			h.x.log.Warn("subscriptions of a tenant", "tenant", h.key.Tenant, "err", err)
+		}
+	}
+	close(h.done)
+}
+
+func (h *hub) close(forget bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forget = h.forget || forget
+	h.closeLocked()
+}
+
+func (h *hub) closeLocked() {
+	if h.closed {
+		return
+	}
+	h.closed = true
+	h.cancel()
+	for _, c := range h.members {
+		c.gone = true
+		close(c.ended)
+	}
+	h.members = nil
+	h.cond.Broadcast()
+}
+
+// fetch reads the stream, a bounded part ahead.
+func (h *hub) fetch(it jetstream.MessagesContext) {
+	for {
+		m, err := it.Next()
+		if err != nil {
+			if h.ctx.Err() == nil { // clients come again
+				h.x.log.Warn("a topic cannot be read", "tenant", h.key.Tenant, "err", err)
+				h.close(false)
+			}
+			return
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			h.x.log.Error("a message without a number", "tenant", h.key.Tenant, "err", err)
+			continue
+		}
+		n, err := decodeNotification(meta.Sequence.Stream, m.Data())
+		if err != nil {
+			h.x.log.Error("decode a notification", "tenant", h.key.Tenant, "err", err)
+		}
+		h.took(n, err != nil)
+	}
+}
+
+// took puts a message from the stream in line, unless it is done with.
+func (h *hub) took(n Notification, broken bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.fresh) >= window && !h.closed {
+		h.cond.Wait()
+	}
+	if h.closed || n.ID <= h.read {
+		return
+	}
+	if h.read == h.place.Floor && n.ID > h.read+1 { // what lies between is not there any more
+		h.place.Floor = n.ID - 1
+	}
+	for seq := h.read + 1; seq < n.ID && seq > h.place.Floor; seq++ {
+		h.finished(seq)
+	}
+	h.read = n.ID
+	switch {
+	case broken:
+		h.finished(n.ID)
+	default:
+		if _, done := slices.BinarySearch(h.place.Done, n.ID); !done {
+			h.fresh = append(h.fresh, n)
+		}
+	}
+	h.advance()
+	h.cond.Broadcast()
+}
+
+// push puts a message of a topic in memory in line.
+func (h *hub) push(n Notification) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.fresh) >= maxVolatile {
+		h.fresh = h.fresh[1:]
+		h.x.metrics.dropped.Inc()
+	}
+	h.numbers++
+	n.ID = h.numbers
+	h.fresh = append(h.fresh, n)
+	h.cond.Broadcast()
+}
+
+// hand gives what is in line to connections, in order. One that is full makes all others wait: a source may belong to it.
+func (h *hub) hand() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for !h.closed {
+		line := &h.queue
+		if len(*line) == 0 && len(h.place.Done) < maxDone {
+			line = &h.fresh
+		}
+		if len(*line) == 0 || len(h.members) == 0 {
+			h.cond.Wait()
+			continue
+		}
+		n := (*line)[0]
+		c := h.member(n.Source)
+		if c.n >= window {
+			h.cond.Wait()
+			continue
+		}
+		*line = (*line)[1:]
+		if hold := h.holders[n.Source]; hold != nil {
+			hold.n++
+		} else {
+			h.holders[n.Source] = &holder{c, 1}
+		}
+		h.waiting[n.ID], h.sources[n.ID] = c, n
+		c.n++
+		c.queue = append(c.queue, n)
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+		h.cond.Broadcast()
+	}
+}
+
+// member finds the connection for a source: the one that has messages of it, or else the one that its name and the source choose, so that
+// others need not change when one comes or goes.
+func (h *hub) member(source iot.ID) *Consumer {
+	if hold := h.holders[source]; hold != nil {
+		return hold.c
+	}
+	var best *Consumer
+	most := uint64(0)
+	for _, c := range h.members {
+		f := fnv.New64a()
+		_, _ = f.Write([]byte(c.name + "\x00" + source.String()))
+		if v := f.Sum64(); best == nil || v > most {
+			best, most = c, v
+		}
+	}
+	return best
+}
+
+// released takes a message from the connection that has it.
+func (h *hub) released(seq uint64) {
+	c, n := h.waiting[seq], h.sources[seq]
+	delete(h.waiting, seq)
+	delete(h.sources, seq)
+	c.n--
+	if hold := h.holders[n.Source]; hold != nil {
+		if hold.n--; hold.n == 0 {
+			delete(h.holders, n.Source)
+		}
+	}
+}
+
+// finished notes that a message is done.
+func (h *hub) finished(seq uint64) {
+	if i, found := slices.BinarySearch(h.place.Done, seq); !found {
+		h.place.Done = slices.Insert(h.place.Done, i, seq)
+	}
+}
+
+// advance moves the floor over what is done.
+func (h *hub) advance() {
+	n := 0
+	for n < len(h.place.Done) && h.place.Done[n] <= h.place.Floor+1 {
+		h.place.Floor = max(h.place.Floor, h.place.Done[n])
+		n++
+	}
+	h.place.Done = h.place.Done[n:]
+}
+
+// save stores the place whenever it has changed, until the hub has ended.
+func (h *hub) save() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		for h.saved == h.change && !h.closed {
+			h.cond.Wait()
+		}
+		if h.saved == h.change || h.forget {
+			return
+		}
+		p, change := h.place, h.change
+		p.Done = slices.Clone(p.Done)
+		h.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), openTime)
+		err := h.x.d.Store.Save(ctx, h.key.Tenant, p)
+		cancel()
+		h.mu.Lock()
+		if err != nil { // the connections end, so that nobody takes an acknowledgement for stored
+			h.x.log.Error("the place of a consumer cannot be stored", "tenant", h.key.Tenant, "err", err)
+			h.closeLocked()
+			return
+		}
+		h.saved = change
+		h.cond.Broadcast()
+	}
+}
+
+// Next returns what came for the connection, waiting until there is something. It fails when the connection ended on the side of the platform.
+func (c *Consumer) Next(ctx context.Context) ([]Notification, error) {
+	for {
+		c.h.mu.Lock()
+		out := c.queue
+		c.queue = nil
+		gone := c.gone
+		c.h.mu.Unlock()
+		switch {
+		case gone:
+			return nil, fault.E(fault.Op("exchange.Next"), fault.Unavailable, "the consumer has ended")
+		case len(out) > 0:
+			c.h.x.metrics.delivered.Add(float64(len(out)))
+			return out, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-c.ended:
+		case <-c.wake:
+		}
+	}
+}
+
+// Acknowledge notes that the client is done with messages; those that the connection does not have are ignored. It does not wait; see Flush.
+func (c *Consumer) Acknowledge(ids ...uint64) {
+	h := c.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, seq := range ids {
+		if h.waiting[seq] != c {
+			continue
+		}
+		h.released(seq)
+		h.finished(seq)
+		h.change++
+		h.x.metrics.acked.Inc()
+	}
+	h.advance()
+	h.cond.Broadcast()
+}
+
+// Flush waits until all that was acknowledged is stored, so that it is not delivered again.
+func (c *Consumer) Flush(ctx context.Context) error {
+	h := c.h
+	if h.key.Volatile {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.cond.Broadcast()
+	})
+	defer stop()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for want := h.change; h.saved < want && ctx.Err() == nil; {
+		if h.closed { // the last save is on its way
+			h.mu.Unlock()
+			<-h.done
+			h.mu.Lock()
+			if h.saved < want {
+				return fault.E(fault.Op("exchange.Flush"), fault.Unavailable, "the place of the consumer is not stored")
+			}
+			return nil
+		}
+		h.cond.Wait()
+	}
+	return ctx.Err()
+}
+
+// Ended is closed when the connection ended on the side of the platform.
+func (c *Consumer) Ended() <-chan struct{} { return c.ended }
+
+// Detach ends the connection. What it did not acknowledge goes to others, now or later.
+func (c *Consumer) Detach() {
+	h := c.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.gone {
+		return
+	}
+	c.gone = true
+	close(c.ended)
+	h.members = slices.DeleteFunc(h.members, func(m *Consumer) bool { return m == c })
+	if len(h.members) == 0 {
+		h.closeLocked()
+		return
+	}
+	var back []Notification
+	for seq, owner := range h.waiting {
+		if owner == c {
+			back = append(back, h.sources[seq])
+		}
+	}
+	for _, n := range back {
+		h.released(n.ID)
+	}
+	h.queue = append(h.queue, back...)
+	slices.SortFunc(h.queue, func(a, b Notification) int { return int(int64(a.ID) - int64(b.ID)) })
+	h.cond.Broadcast()
+}
