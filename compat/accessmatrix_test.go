@@ -330,7 +330,7 @@ func anonymized(r rule, a rig.Answer, x map[string]string) string {
 	h.Del("X-Request-Id")
 	h.Del("Content-Length")
 	h.Del("Location")
-	text := a.Header.Get("Location") + "\n" + string(a.Body)
+	text := a.Header.Get("Location") + "\n" + requestName.ReplaceAllString(string(a.Body), "")
 	names := slices.SortedFunc(maps.Keys(x), func(a, b string) int { return len(x[b]) - len(x[a]) }) // longer ones first
 	for _, name := range names {
 		if name != "url" && name != "n" && strings.Contains(r.request+r.body, "{"+name+"}") {
@@ -339,3 +339,6 @@ func anonymized(r rule, a rig.Answer, x map[string]string) string {
 	}
 	return fmt.Sprint(a.Status, h, text)
 }
+
+// requestName is the name of the request in the info of an error.
+var requestName = regexp.MustCompile(`#request=[0-9a-f]+`)

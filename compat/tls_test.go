@@ -564,7 +564,7 @@ func TestEdgeCommandLine(t *testing.T) {
 		{[]string{"server", "--firewall", "/nothing"}, 1, "firewall"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
-			p := rig.Run(t, []string{"ISOBAR_DATA=" + never, "ISOBAR_LOG_LEVEL=error"}, c.args...)
+			p := rig.Run(t, []string{"ISOBAR_DATA=" + never, "ISOBAR_MQTT=127.0.0.1:0", "ISOBAR_LOG_LEVEL=error"}, c.args...)
 			code := p.Exit(t, 20*time.Second)
 			got := p.Out.String() + p.Err.String()
 			if (code == 0) != (c.code == 0) || c.code == 2 && code != 2 || !strings.Contains(got, c.out) || bytes.Contains([]byte(got), []byte("goroutine ")) {

@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,7 +100,7 @@ func (c *call) sessionCookies(t iot.TenantID, token string, s access.Session) er
 	}
 	age := 0
 	if rules.MaxAge > 0 {
-		age = max(1, int(min(rules.MaxAge, s.Ends.Sub(c.s.Clock.Now())).Seconds()+0.5))
+		age = max(1, int(math.Ceil(min(rules.MaxAge, s.Ends.Sub(c.s.Clock.Now())).Seconds())))
 	}
 	c.setCookies(token, s.XSRF, age)
 	return nil
