@@ -41,7 +41,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(p.server(), p.demo(), p.simulate(), p.check(), p.bench(), p.audit(), p.backupCommand(), p.restoreCommand(), p.verifyCommand(), p.exportCommand(), p.importCommand(), p.modules(), p.version())
+	root.AddCommand(p.server(), p.demo(), p.simulate(), p.check(), p.bench(), p.audit(), p.backupCommand(), p.restoreCommand(), p.linkCommand(), p.verifyCommand(), p.exportCommand(), p.importCommand(), p.modules(), p.version())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

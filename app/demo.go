@@ -41,11 +41,11 @@ func (p *program) demo() *cobra.Command {
 		}
 		defer stop()
 		pf.announce(p.stdout)
-		code, err := pf.p.users.OneTimeCode(ctx, iot.DefaultTenant, adminUser)
+		link, err := pf.p.oneTimeLink(ctx, string(iot.DefaultTenant)+"/"+adminUser)
 		if err != nil {
 			return errors.Join(err, pf.Stop())
 		}
-		fmt.Fprintf(p.stdout, "Open this link once to log in as %s:\n  %s/apps/public/login/#otp=%s\n\n", adminUser, pf.url(), code)
+		fmt.Fprintf(p.stdout, "Open this link once to log in as %s:\n  %s\n\n", adminUser, link)
 		conf := fleet.config()
 		conf.MQTT, conf.StateFile = "tcp://"+pf.Addr("mqtt"), filepath.Join(c.Data, "fleet.json")
 		conf.Credentials = func(ctx context.Context, externalID string) (string, string, string, error) {

@@ -17,12 +17,20 @@ import (
 )
 
 // startDisk makes the data folder, finds out whether it can be written, and begins to guard its space.
-func startDisk(_ context.Context, p *parts) (stopFunc, error) {
+func startDisk(_ context.Context, p *parts) (_ stopFunc, err error) {
 	if err := os.MkdirAll(p.conf.Data, 0o700); err != nil {
 		return nil, fault.E(fault.Op("disk.Open"), fault.Unavailable, err, "the data folder cannot be made: "+err.Error())
 	}
+	unlock, err := lockFolder(p.conf.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = unlock()
+		}
+	}()
 	if p.conf.DiskReserve >= 0 {
-		var err error
 		p.disk, err = diskguard.Open(p.conf.Data, diskguard.Options{Low: uint64(p.conf.DiskReserve) << 20, Log: p.component("disk"), Reg: p.reg})
 		if err != nil {
 			return nil, err
@@ -37,7 +45,7 @@ func startDisk(_ context.Context, p *parts) (stopFunc, error) {
 	if err := p.checkSeal(); err != nil {
 		return nil, err
 	}
-	return func(context.Context) error { return p.sealData() }, nil
+	return func(context.Context) error { return errors.Join(p.sealData(), unlock()) }, nil
 }
 
 // writable tries to write and sync a file in a folder.

@@ -34,7 +34,8 @@ func modules() []module {
 	return []module{
 		{"certificates", "security", server, nil, startCertificates},
 		{"firewall", "edge", server, nil, startFirewall},
-		{"disk", "kit", server, nil, startDisk},
+		{"ports", "edge", server, nil, startPorts},
+		{"disk", "kit", server, []string{"ports"}, startDisk},
 		{"sql", "kit", server, []string{"disk"}, startSQL},
 		{"bus", "kit", server, nil, startBus},
 		{"audit", "security", server, []string{"sql"}, startAudit},

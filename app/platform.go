@@ -81,11 +81,13 @@ func (pf *Platform) Wait(ctx context.Context) error {
 }
 
 // url returns the address of the web front.
-func (pf *Platform) url() string {
-	if a := pf.Addr("https"); a != "" {
+func (pf *Platform) url() string { return pf.p.url() }
+
+func (p *parts) url() string {
+	if a := p.addrs["https"]; a != "" {
 		return "https://" + a
 	}
-	return "http://" + pf.Addr("http")
+	return "http://" + p.addrs["http"]
 }
 
 // announce tells a person where things are, and once the passwords that were made up.

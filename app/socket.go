@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/iot"
 )
 
 // socketName is where a running server takes orders from commands on the same machine. Who may open the data folder may give them.
@@ -22,13 +24,15 @@ const socketName = "admin.sock"
 // maxSocketPath is what all systems allow.
 const maxSocketPath = 100
 
-// order is what a command sends to the running server, and answer what comes back.
+// order is what a command sends to the running server, one of its members, and answer what comes back.
 type order struct {
-	Backup string `json:"backup"` // the folder, absolute
+	Backup string `json:"backup,omitempty"` // the folder, absolute
+	Link   string `json:"link,omitempty"`   // tenant/user who wants to log in
 }
 
 type answer struct {
 	Manifest *manifest  `json:"manifest,omitempty"`
+	Link     string     `json:"link,omitempty"`
 	Error    string     `json:"error,omitempty"`
 	Kind     fault.Kind `json:"kind,omitempty"`
 }
@@ -69,6 +73,8 @@ func (p *parts) obey(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		err = fault.E(fault.Op("admin.Order"), fault.Malformed, err)
+	case o.Link != "":
+		a.Link, err = p.oneTimeLink(r.Context(), o.Link)
 	case !filepath.IsAbs(o.Backup):
 		err = fault.E(fault.Op("admin.Order"), fault.Invalid, "the folder must be absolute")
 	default:
@@ -79,10 +85,24 @@ func (p *parts) obey(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		p.log.Error("backup", "dir", o.Backup, "err", err)
+		p.log.Error("order of a command", "backup", o.Backup, "link", o.Link, "err", err)
 		a = answer{Error: message(err), Kind: fault.KindOf(err)}
 	}
 	_ = json.NewEncoder(w).Encode(a)
+}
+
+// oneTimeLink returns a link with which a user logs in once.
+func (p *parts) oneTimeLink(ctx context.Context, who string) (string, error) {
+	tenant, user, ok := strings.Cut(who, "/")
+	if !ok || tenant == "" || user == "" {
+		return "", fault.E(fault.Op("admin.Link"), fault.Invalid, "the user must be given as tenant/name")
+	}
+	code, err := p.users.OneTimeCode(ctx, iot.TenantID(tenant), iot.UserName(user))
+	if err != nil {
+		return "", err
+	}
+	p.audit.Record(ctx, iot.System(iot.TenantID(tenant)), iot.AuditRecord{Type: "User", Activity: "Login link made", Text: "A link to log in once as '" + user + "' was made on the machine of the server"})
+	return p.url() + "/apps/public/login/#otp=" + code, nil
 }
 
 // command sends an order to the server that runs on a data folder.
@@ -103,7 +123,7 @@ func command(ctx context.Context, data string, o order) (answer, error) {
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return answer{}, fault.E(op, fault.Unavailable, err, "no server runs on "+data+": name the folder of a running one with --data; of a stopped one, copy the whole folder")
+		return answer{}, fault.E(op, fault.Unavailable, err, "no server runs on "+data+": name the folder of a running one with --data")
 	}
 	defer res.Body.Close()
 	var a answer
@@ -134,6 +154,24 @@ The copy holds keys: keep it as safely as the data folder. With PostgreSQL it re
 			return p.printBackup("backup of", *a.Manifest)
 		}}
 	cmd.Flags().StringVar(&data, "data", first(p.env["ISOBAR_DATA"], "./data"), "the data folder of the running server")
+	return cmd
+}
+
+func (p *program) linkCommand() *cobra.Command {
+	var data, user string
+	cmd := &cobra.Command{Use: "link", Args: cobra.NoArgs, Short: "Print a link to log in once, for who lost the password",
+		Long: `Link lets the server that runs on a data folder make a link with which a user logs in once within a day, and sets a new password.
+Who may open the data folder may do so. It is noted in the audit records of the tenant.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := command(cmd.Context(), data, order{Link: user})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(p.stdout, a.Link)
+			return err
+		}}
+	cmd.Flags().StringVar(&data, "data", first(p.env["ISOBAR_DATA"], "./data"), "the data folder of the running server")
+	cmd.Flags().StringVar(&user, "user", string(iot.DefaultTenant)+"/"+adminUser, "who wants to log in, in the form tenant/name")
 	return cmd
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -160,7 +159,7 @@ func (p *parts) listen(name, plain, encrypted string, o firewall.ListenerOptions
 		raw, err := net.Listen("tcp", addr)
 		if err != nil {
 			closeAll()
-			return nil, fmt.Errorf("%s: %w", n, err)
+			return nil, cannotListen(n, addr, err)
 		}
 		p.addrs[n] = raw.Addr().String()
 		o.Name = n
@@ -195,7 +194,7 @@ func (p *parts) listenDevices(listeners map[string]net.Listener, o firewall.List
 		for _, l := range listeners {
 			_ = l.Close()
 		}
-		return fmt.Errorf("%s: %w", o.Name, err)
+		return cannotListen(o.Name, p.conf.MTLS, err)
 	}
 	p.addrs[o.Name] = raw.Addr().String()
 	conf := p.certificates.Config("h2", "http/1.1")

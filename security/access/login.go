@@ -404,12 +404,19 @@ func (u *Users) LoginWithCode(ctx context.Context, code string, l Login) (token 
 
 // OneTimeCode makes a code with which a user can log in once within a day. It acts for the platform.
 func (u *Users) OneTimeCode(ctx context.Context, t iot.TenantID, name iot.UserName) (string, error) {
+	const op = fault.Op("access.OneTimeCode")
+	if _, err := u.d.Store.User(ctx, t, name); err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			return "", fault.E(op, fault.NotFound, fault.Subject(name), "there is no such user")
+		}
+		return "", sqlkit.Fault(op, err)
+	}
 	secret := rand.Text()
 	now := u.d.Clock.Now()
 	s := newSession(name, codeSession, now, oneTimeLifetime, oneTimeLifetime)
 	s.ID, s.OneTime = codeID(secret), true
 	err := u.d.Sessions.PutSession(ctx, t, s)
-	return string(t) + "." + secret, sqlkit.Fault("access.OneTimeCode", err)
+	return string(t) + "." + secret, sqlkit.Fault(op, err)
 }
 
 // codeID is the key under which a one-time code is kept, so that the store does not hold the code itself.
