@@ -1,36 +1,54 @@
 package sqlkit
 
-// Condition is a condition of SQL with its arguments. The zero Condition always holds.
+import (
+	"strings"
+
+	"github.com/isobar-iot/isobar/iot"
+)
+
+// Condition is a condition of SQL with its arguments.
 type Condition struct {
 	SQL  string
 	Args []any
 }
 
-// And adds another condition.
-func (c Condition) And(text string, args ...any) Condition {
-	if c.SQL != "" {
-		text = c.SQL + " AND " + text
+// Except returns the condition that none of some selectors selects a document; empty if none of them can. source and kind are the columns of its source
+// and type, has is the condition that it has the fragment that is its parameter. Empty: documents have none, and what asks for one selects nothing.
+func Except(sels []iot.Selector, source, kind, has string) Condition {
+	var each []Condition
+	for _, x := range sels {
+		if x.Source != 0 && source == "" || x.Type != "" && kind == "" || x.Fragment != "" && has == "" {
+			continue
+		}
+		var terms []string
+		var args []any
+		add := func(term string, arg any) { terms, args = append(terms, term), append(args, arg) }
+		if x.Source != 0 {
+			add(source+" = ?", int64(x.Source))
+		}
+		if x.Type != "" {
+			add(kind+" = ?", x.Type)
+		}
+		if x.Fragment != "" {
+			add(has, x.Fragment)
+		}
+		if len(terms) == 0 {
+			terms = []string{"1 = 1"}
+		}
+		each = append(each, Condition{strings.Join(terms, " AND "), args})
 	}
-	return Condition{text, append(c.Args[:len(c.Args):len(c.Args)], args...)}
-}
-
-// NoneOf returns the condition that none of some conditions holds.
-func NoneOf(conds []Condition) Condition {
-	if len(conds) == 0 {
+	if len(each) == 0 {
 		return Condition{}
 	}
-	any := anyOf(conds)
-	return Condition{"NOT " + any.SQL, any.Args}
+	c := anyOf(each)
+	return Condition{"NOT " + c.SQL, c.Args}
 }
 
 // anyOf halves the list: SQLite takes a thousand levels of an expression at most, and a chain has one for each link.
-func anyOf(conds []Condition) Condition {
-	if len(conds) == 1 {
-		if conds[0].SQL == "" {
-			return Condition{"(1 = 1)", nil}
-		}
-		return Condition{"(" + conds[0].SQL + ")", conds[0].Args}
+func anyOf(list []Condition) Condition {
+	if len(list) == 1 {
+		return Condition{"(" + list[0].SQL + ")", list[0].Args}
 	}
-	a, b := anyOf(conds[:len(conds)/2]), anyOf(conds[len(conds)/2:])
+	a, b := anyOf(list[:len(list)/2]), anyOf(list[len(list)/2:])
 	return Condition{"(" + a.SQL + " OR " + b.SQL + ")", append(a.Args[:len(a.Args):len(a.Args)], b.Args...)}
 }
