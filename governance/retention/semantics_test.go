@@ -141,9 +141,10 @@ func TestSemanticsModel(t *testing.T) {
 		f.rules.Work(ctx)
 		f.clock.Advance(24 * time.Hour)
 		now := f.clock.Now()
+		focus := string(draw(t, "focus", all...)) // so that rules meet
 		var rules []retention.Rule
 		for range rapid.IntRange(1, 7).Draw(t, "rules") {
-			data := draw(t, "dataType", "*", "*", "EVENT", "EVENT", "MEASUREMENT", "ALARM", "OPERATION", "BULK_OPERATION", "AUDIT")
+			data := draw(t, "dataType", "*", focus, focus, string(draw(t, "other", all...)))
 			r, err := f.rules.Create(ctx, p, retention.Patch{DataType: &data, Source: ptr(draw(t, "source", "*", "*", "1", "2")), Type: ptr(draw(t, "type", "*", "*", "t1", "t2")),
 				FragmentType: ptr(draw(t, "fragment", "*", "*", "f1", "f2")), MaximumAge: ptr(rapid.IntRange(1, 5).Draw(t, "days"))})
 			if err != nil {
@@ -154,7 +155,7 @@ func TestSemanticsModel(t *testing.T) {
 		want, wanted, removed := map[retention.DataType][]item{}, map[string]int64{}, map[retention.DataType]int64{}
 		for _, d := range all {
 			shelves[d].items = nil
-			for range rapid.IntRange(0, 12).Draw(t, "items") {
+			for range rapid.IntRange(0, map[bool]int{true: 40, false: 6}[string(d) == focus]).Draw(t, "items") {
 				x := drawItem(t, d, now)
 				shelves[d].items = append(shelves[d].items, x)
 				old := func(r retention.Rule) bool {
@@ -214,6 +215,50 @@ func TestSemanticsModel(t *testing.T) {
 	})
 	if !t.Failed() && (kept == 0 || spared == 0) {
 		t.Errorf("%d documents stayed, %d of them thanks to a more specific rule: nothing was tested", kept, spared)
+	}
+}
+
+// TestWhatIsMoreSpecific has two rules for an event of 30 days: the first of each pair decides, and of equal ones the longer.
+func TestWhatIsMoreSpecific(t *testing.T) {
+	for name, c := range map[string]struct {
+		decides, other [4]string // data type, source, type, fragment
+		equal          bool
+	}{
+		"more conditions":          {[4]string{"EVENT", "", "t", ""}, [4]string{"", "1", "", ""}, false},
+		"three before two":         {[4]string{"EVENT", "", "t", "f"}, [4]string{"", "1", "t", ""}, false},
+		"source before type":       {[4]string{"", "1", "", ""}, [4]string{"", "", "t", ""}, false},
+		"type before fragment":     {[4]string{"", "", "t", ""}, [4]string{"", "", "", "f"}, false},
+		"fragment before data":     {[4]string{"", "", "", "f"}, [4]string{"EVENT", "", "", ""}, false},
+		"source before two others": {[4]string{"EVENT", "1", "", ""}, [4]string{"", "", "t", "f"}, false},
+		"anything before nothing":  {[4]string{"EVENT", "", "", ""}, [4]string{"", "", "", ""}, false},
+		"the same":                 {[4]string{"EVENT", "", "t", ""}, [4]string{"EVENT", "", "t", ""}, true},
+		"two fragments":            {[4]string{"", "", "", "f"}, [4]string{"", "", "", "g"}, true},
+	} {
+		for i := range 4 {
+			longer, first := i&1 == 0, i&2 == 0
+			kept := &shelf{items: []item{{1, "t", []string{"f", "g"}, start.AddDate(0, 0, -29)}}}
+			f := setup(t, func(d *retention.Deps) {
+				d.Option = func(context.Context, iot.TenantID, string, string) (string, error) { return "specific", nil }
+				d.Keepers = map[retention.DataType]retention.Keeper{retention.Events: kept}
+			})
+			f.rules.Work(ctx)
+			for _, deciding := range []bool{first, !first} {
+				r, days := c.other, 1
+				if deciding {
+					r = c.decides
+				}
+				if deciding == longer {
+					days = 365
+				}
+				_, err := f.rules.Create(ctx, admin, retention.Patch{DataType: &r[0], Source: &r[1], Type: &r[2], FragmentType: &r[3], MaximumAge: &days})
+				f.must(err)
+			}
+			f.clock.Advance(24 * time.Hour)
+			f.rules.Work(ctx)
+			if stays, want := len(kept.items) == 1, longer || c.equal; stays != want {
+				t.Errorf("%s: stays is %v, want %v", name, stays, want)
+			}
+		}
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 // exceptions scans and deletes with random conditions and exceptions. What is expected is said without the help of Query.Match.
 func exceptions(b *bench) {
 	rnd := rand.New(rand.NewPCG(17, 4))
-	for round := range 40 {
+	for round := range 15 {
 		t := iot.TenantID(fmt.Sprintf("except%d", round))
 		all := mixed(rnd)
 		b.append(t, all...)
 		b.rest()
 		for range 3 {
-			q := series.Query{To: start + rnd.Int64N(330)*hour}
+			q := series.Query{To: start + (100+rnd.Int64N(500))*hour}
 			cond := randomSelector(rnd, 3)
 			q.Source, q.Type, q.Fragment = cond.Source, cond.Type, cond.Fragment
 			for range rnd.IntN(6) {
@@ -49,12 +49,17 @@ func exceptions(b *bench) {
 	}
 }
 
-// mixed returns measurements of five sources, three types and three fragments, some of them with free members, which have the name of a fragment as well.
+// mixed returns measurements of five sources, three types and three fragments, some of them with free members, which have the name of a fragment as
+// well. Most of a kind come in a row, so that there are enough of them to be packed.
 func mixed(rnd *rand.Rand) (all []*iot.Measurement) {
 	for source := iot.ID(1); source <= 5; source++ {
-		for k := range int64(300) {
-			texts := [][]string{{"f.T.C=1"}, {"f.T.C=1", "g.T.C=2.5"}, {"h.P.bar=3"}}[rnd.IntN(3)]
-			m := values(source, start+k*hour+int64(source), []string{"a", "b", "c"}[k/100], texts...)
+		var kind, what int
+		for k := range int64(600) {
+			if k%200 == 0 || rnd.IntN(50) == 0 {
+				kind, what = rnd.IntN(3), rnd.IntN(3)
+			}
+			texts := [][]string{{"f.T.C=1"}, {"f.T.C=1", "g.T.C=2.5"}, {"h.P.bar=3"}}[what]
+			m := values(source, start+k*hour+int64(source), []string{"a", "b", "c"}[kind], texts...)
 			if rnd.IntN(40) == 0 {
 				m.Extra = iot.Doc{{Name: []string{"note", "f", "g"}[rnd.IntN(3)], Raw: []byte(`{"x":1}`)}}
 			}
