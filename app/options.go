@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/isobar-iot/isobar/engine/series"
+	"github.com/isobar-iot/isobar/governance/retention"
 	"github.com/isobar-iot/isobar/platform/connectivity/rawlog"
 	"github.com/isobar-iot/isobar/platform/telemetry"
 	"github.com/isobar-iot/isobar/wire/c8yrest"
@@ -32,6 +33,12 @@ func (p *parts) checkOptions() {
 		return nil
 	})
 	p.tenants.AddCheck(c8yrest.OriginCategory, c8yrest.OriginKey, c8yrest.CheckOrigins)
+	p.tenants.AddCheck(retention.Category, retention.SemanticsKey, func(v string) error {
+		if _, err := retention.ParseSemantics(v); err != nil {
+			return errors.New("the value must be any or specific")
+		}
+		return nil
+	})
 	p.tenants.AddCheck(rawlog.Category, rawlog.KeepHours, between(0, rawlog.MaxHours))
 	p.tenants.AddCheck(rawlog.Category, rawlog.KeepMB, between(1, math.MaxInt64>>20))
 }

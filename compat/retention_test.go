@@ -43,12 +43,52 @@ func (r keeping) selects(d kept) bool {
 	return (r.DataType == "*" || r.DataType == d.data) && one(r.Source, d.source) && one(r.Type, d.kind) && one(r.FragmentType, d.fragment) && d.days > r.MaximumAge && !d.safe
 }
 
+// conditions are how many an r has, and which ones, so that the larger one is the more specific.
+func (r keeping) conditions() (n, which int) {
+	for _, set := range []bool{r.Source != "", r.Type != "", r.FragmentType != "", r.DataType != "*"} {
+		which *= 2
+		if set {
+			n, which = n+1, which+1
+		}
+	}
+	return n, which
+}
+
+// moreSpecific reports whether r decides about what o selects as well.
+func (r keeping) moreSpecific(o keeping) bool {
+	n, which := r.conditions()
+	on, owhich := o.conditions()
+	if n != on {
+		return n > on
+	}
+	if which != owhich {
+		return which > owhich
+	}
+	return r.MaximumAge > o.MaximumAge
+}
+
+// removes reports whether one of some rules wants a document removed and, if the most specific one decides alone, whether it is that one.
+func (w *aged) removes(r keeping, rules []keeping, d kept) bool {
+	if !r.selects(d) {
+		return false
+	}
+	ageless := d
+	ageless.days = 1 << 20
+	return !w.specific || !slices.ContainsFunc(rules, func(o keeping) bool { return o.selects(ageless) && o.moreSpecific(r) })
+}
+
+// anyRemoves is removes for any of the rules.
+func (w *aged) anyRemoves(rules []keeping, d kept) bool {
+	return slices.ContainsFunc(rules, func(r keeping) bool { return w.removes(r, rules, d) })
+}
+
 // aged is a platform with documents of many ages.
 type aged struct {
-	t     *testing.T
-	admin rig.User
-	a, b  string // devices
-	docs  []kept
+	t        *testing.T
+	admin    rig.User
+	a, b     string // devices
+	docs     []kept
+	specific bool // the most specific rule decides alone
 }
 
 func (w *aged) add(list string, d kept, body map[string]any) {
@@ -168,21 +208,27 @@ type forecast struct {
 	More                      bool
 }
 
+// startAged starts a platform with two devices and documents of many ages.
+func startAged(t *testing.T, options rig.Options) (*aged, *rig.Server) {
+	t.Helper()
+	server := rig.Start(t, options)
+	w := &aged{t: t, admin: server.Admin()}
+	w.a = w.admin.Create(t, "/inventory/managedObjects", map[string]any{"name": "a", "c8y_IsDevice": map[string]any{}, "com_cumulocity_model_Agent": map[string]any{}})
+	w.b = w.admin.Create(t, "/inventory/managedObjects", map[string]any{"name": "b", "c8y_IsDevice": map[string]any{}, "com_cumulocity_model_Agent": map[string]any{}})
+	w.fill()
+	server.Stop(t)
+	w.age(options)
+	server = rig.Start(t, options)
+	w.admin = server.Admin()
+	return w, server
+}
+
 // TestRetention removes what rules select, and nothing else, while new data comes in. What goes is what the preview said.
 func TestRetention(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
 			options := engine.options(t)
-			server := rig.Start(t, options)
-			w := &aged{t: t, admin: server.Admin()}
-			w.a = w.admin.Create(t, "/inventory/managedObjects", map[string]any{"name": "a", "c8y_IsDevice": map[string]any{}, "com_cumulocity_model_Agent": map[string]any{}})
-			w.b = w.admin.Create(t, "/inventory/managedObjects", map[string]any{"name": "b", "c8y_IsDevice": map[string]any{}, "com_cumulocity_model_Agent": map[string]any{}})
-			w.fill()
-			server.Stop(t)
-			w.age(options)
-			server = rig.Start(t, options)
-			w.admin = server.Admin()
-
+			w, server := startAged(t, options)
 			if rules := w.rules(); len(rules) != 0 {
 				t.Fatalf("rules that nobody made: %v", rules)
 			}
@@ -205,23 +251,88 @@ func TestRetention(t *testing.T) {
 			removed := w.run()
 			close(stop)
 			w.check(rules)
-			want := map[string]int64{}
-			for _, d := range w.docs {
-				if slices.ContainsFunc(rules, func(r keeping) bool { return r.selects(d) }) {
-					want[d.data]++
-				}
-			}
-			maps.DeleteFunc(removed, func(_ string, n int64) bool { return n == 0 })
-			if !maps.Equal(removed, want) {
-				t.Errorf("the run says %v, want %v", removed, want)
-			}
+			w.counted(removed, rules)
 			written()
-			if removed := w.run(); slices.ContainsFunc(slices.Collect(maps.Values(removed)), func(n int64) bool { return n > 0 }) {
-				t.Errorf("a second run removes %v", removed)
+			w.nothingLeft()
+			noDefects(t, server)
+		})
+	}
+}
+
+// TestRetentionMostSpecific has the same rules decide one at a time, and then independently of each other.
+func TestRetentionMostSpecific(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine.name, func(t *testing.T) {
+			w, server := startAged(t, engine.options(t))
+			const option = "/tenant/options/retention/semantics"
+			for _, value := range []string{"most", "Specific", ""} {
+				w.admin.Want(t, 422, "PUT", option, map[string]string{"value": value}, nil)
+			}
+			w.admin.Want(t, 200, "PUT", option, map[string]string{"value": "specific"}, nil)
+			w.specific = true
+			rules := []keeping{
+				{DataType: "*", MaximumAge: 3}, // shorter than everything
+				// a type, a source and a fragment for longer
+				{DataType: "MEASUREMENT", Type: "t1", MaximumAge: 3650}, {DataType: "*", Source: w.b, MaximumAge: 70}, {DataType: "EVENT", FragmentType: "f2", MaximumAge: 3650},
+				// as many conditions as another one: the source decides, and then the type
+				{DataType: "EVENT", Source: w.a, MaximumAge: 60},
+				{DataType: "MEASUREMENT", Source: w.a, Type: "t2", MaximumAge: 30}, {DataType: "MEASUREMENT", Source: w.a, FragmentType: "f2", MaximumAge: 3650},
+				// the same conditions: the longer one decides, in whatever order they were made
+				{DataType: "ALARM", Type: "t1", MaximumAge: 50}, {DataType: "ALARM", Type: "t1", MaximumAge: 10},
+				{DataType: "ALARM", Type: "t2", Source: w.b, MaximumAge: 10}, {DataType: "ALARM", Type: "t2", Source: w.b, MaximumAge: 90},
+				{DataType: "OPERATION", FragmentType: "f1", MaximumAge: 50}, {DataType: "AUDIT", Type: "Mine", Source: w.b, MaximumAge: 3650},
+				{DataType: "BULK_OPERATION", FragmentType: "f3", MaximumAge: 60},
+			}
+			byID := map[string]keeping{}
+			for _, r := range rules {
+				byID[w.admin.Create(t, "/retention/retentions", r)] = r
+			}
+			before := len(w.docs)
+			for _, w.specific = range []bool{true, false} {
+				w.preview(byID)
+				removed := w.run()
+				w.check(rules)
+				w.counted(removed, rules)
+				w.nothingLeft()
+				w.docs = slices.DeleteFunc(w.docs, func(d kept) bool { return w.anyRemoves(rules, d) })
+				t.Logf("specific %v: %d documents of %d are left", w.specific, len(w.docs), before)
+				if w.specific {
+					w.admin.Want(t, 200, "PUT", option, map[string]string{"value": "any"}, nil)
+				}
 			}
 			noDefects(t, server)
 		})
 	}
+}
+
+// counted compares what a run says with what the rules remove.
+func (w *aged) counted(removed map[string]int64, rules []keeping) {
+	w.t.Helper()
+	want := map[string]int64{}
+	for _, d := range w.docs {
+		if w.anyRemoves(rules, d) {
+			want[d.data]++
+		}
+	}
+	maps.DeleteFunc(removed, func(_ string, n int64) bool { return n == 0 })
+	if !maps.Equal(removed, want) {
+		w.t.Errorf("the run says %v, want %v", removed, want)
+	}
+}
+
+// nothingLeft runs the rules once more.
+func (w *aged) nothingLeft() {
+	w.t.Helper()
+	if removed := w.run(); slices.ContainsFunc(slices.Collect(maps.Values(removed)), func(n int64) bool { return n > 0 }) {
+		w.t.Errorf("another run removes %v", removed)
+	}
+}
+
+func (w *aged) semantics() string {
+	if w.specific {
+		return "specific"
+	}
+	return "any"
 }
 
 func (w *aged) rules() (out []json.RawMessage) {
@@ -232,12 +343,19 @@ func (w *aged) rules() (out []json.RawMessage) {
 // preview compares what would go with what the rules select.
 func (w *aged) preview(rules map[string]keeping) {
 	w.t.Helper()
-	var got struct{ Preview []forecast }
+	var got struct {
+		Semantics string
+		Preview   []forecast
+	}
 	w.admin.Want(w.t, 200, "GET", "/isobar/retention/preview", nil, &got)
+	if got.Semantics != w.semantics() {
+		w.t.Errorf("the preview goes by %q", got.Semantics)
+	}
+	all := slices.Collect(maps.Values(rules))
 	for _, f := range got.Preview {
 		want, sources, sized := forecast{Rule: f.Rule, DataType: f.DataType}, map[string]bool{}, true
 		for _, d := range w.docs {
-			if d.data == f.DataType && rules[f.Rule].selects(d) {
+			if d.data == f.DataType && w.removes(rules[f.Rule], all, d) {
 				want.Documents++
 				want.Bytes += d.bytes
 				sized = sized && d.bytes > 0
@@ -267,6 +385,8 @@ func (w *aged) run() map[string]int64 {
 	w.t.Helper()
 	var st struct {
 		State, Failure   string
+		Semantics        string
+		RunSemantics     string
 		Steps, StepsDone int
 		Removed          map[string]int64
 	}
@@ -275,7 +395,7 @@ func (w *aged) run() map[string]int64 {
 		w.admin.Want(w.t, 200, "GET", "/isobar/retention/run", nil, &st)
 		return st.State != "RUNNING"
 	})
-	if st.State != "COMPLETED" || st.Steps != st.StepsDone {
+	if st.State != "COMPLETED" || st.Steps != st.StepsDone || st.Semantics != w.semantics() || st.RunSemantics != w.semantics() {
 		w.t.Errorf("%+v", st)
 	}
 	return st.Removed
@@ -286,7 +406,7 @@ func (w *aged) check(rules []keeping) {
 	w.t.Helper()
 	for _, d := range w.docs {
 		want := 200
-		if slices.ContainsFunc(rules, func(r keeping) bool { return r.selects(d) }) {
+		if w.anyRemoves(rules, d) {
 			want = 404
 		}
 		if a, err := w.admin.Do("GET", d.path, nil); err != nil || a.Status != want {

@@ -2,6 +2,7 @@ package series
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -26,6 +27,8 @@ type Query struct {
 	Series string
 	// Seq selects one of the measurements of a source in one millisecond; nil means all. See One.
 	Seq *uint32
+	// Except are selections that are left out. A measurement has a fragment as Fragment says. Aggregations do not know them.
+	Except []iot.Selector
 	// Reverse returns the newest first.
 	Reverse bool
 	// Offset skips that many measurements, Limit ends after that many; zero means no limit.
@@ -84,12 +87,14 @@ func (q *Query) CheckDelete() error {
 	return nil
 }
 
-// Match reports whether q selects m. Source, bounds, Seq, type and names are compared; Offset and Limit are the caller's.
+// Match reports whether q selects m. Source, bounds, Seq, type, names and Except are compared; Offset and Limit are the caller's.
 func (q *Query) Match(m *iot.Measurement) bool {
 	lo, hi := q.Range()
 	ms := m.Time.UnixMilli()
 	switch {
 	case q.Source != 0 && q.Source != m.Source, ms < lo, ms >= hi, q.Seq != nil && *q.Seq != m.Seq, q.Type != "" && q.Type != m.Type:
+		return false
+	case q.excepts(m):
 		return false
 	case q.Fragment == "" && q.Series == "":
 		return true
@@ -100,6 +105,14 @@ func (q *Query) Match(m *iot.Measurement) bool {
 		}
 	}
 	return q.FreeMember() && m.Extra.Has(q.Fragment)
+}
+
+// excepts reports whether m is left out.
+func (q *Query) excepts(m *iot.Measurement) bool {
+	has := func(fragment string) bool {
+		return m.Extra.Has(fragment) || slices.ContainsFunc(m.Samples, func(s iot.Sample) bool { return s.Fragment == fragment })
+	}
+	return slices.ContainsFunc(q.Except, func(s iot.Selector) bool { return s.Matches(m.Source, m.Type, has) })
 }
 
 // MatchSeries reports whether a sample of that name satisfies Fragment and Series.

@@ -1,8 +1,8 @@
 // Package retention removes what is old: the retention part of the paper's Governance capability.
 //
 // A tenant has rules. A rule selects documents by data type, fragment, type and source, and says how many days they are kept. Rules run
-// independently: a document goes when any rule that selects it says so, so that a longer rule never protects from a shorter one. Without a rule
-// everything is kept: nobody loses data by a default that nobody looked at. Deps.FirstAge gives tenants that are created a rule for everything.
+// independently: a document goes when any rule that selects it says so, so that a longer rule never protects from a shorter one. A tenant can choose
+// that the most specific rule decides alone instead (see Semantics): a longer one then protects. Without a rule everything is kept: nobody loses data by a default that nobody looked at. Deps.FirstAge gives tenants that are created a rule for everything.
 //
 // Rules run once a day and tenant, and when somebody asks for it. Of several nodes the one that claims the run of a tenant does it. Documents go in
 // batches, so that new data comes in meanwhile. After a rest of more than Leap rules do not run by themselves: a clock that has leapt forward would

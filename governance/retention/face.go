@@ -26,6 +26,8 @@ type Deps struct {
 	Keepers map[DataType]Keeper // a data type without one is left alone
 	// FirstAge is after how many days the first rule of a tenant that is created removes everything; 0: it has no rule.
 	FirstAge int
+	// Option reads an option of a tenant; empty: it is not set. Nil: no tenant has any.
+	Option func(ctx context.Context, t iot.TenantID, category, key string) (string, error)
 	// Tenants lists all tenants.
 	Tenants func(ctx context.Context) ([]iot.TenantID, error)
 }

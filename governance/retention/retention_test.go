@@ -3,7 +3,7 @@ package retention_test
 import (
 	"context"
 	"log/slog"
-	"slices"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -183,7 +183,7 @@ func TestRulesRunOnceADay(t *testing.T) {
 	f.rules.Work(ctx)
 	want := retention.Query{Before: start.AddDate(0, 0, 1-60)}
 	for d, k := range f.keepers {
-		if len(k.asked) != 1 || k.asked[0] != want {
+		if len(k.asked) != 1 || !reflect.DeepEqual(k.asked[0], want) {
 			t.Errorf("%s: %+v", d, k.asked)
 		}
 	}
@@ -311,7 +311,7 @@ func TestConditionsNeverWidenARule(t *testing.T) {
 		retention.Events: {byFragment, byType, {Before: before(30), Source: 7}}, retention.Measurements: {byFragment, byType}, retention.Operations: {byFragment},
 		retention.BulkOperations: {byFragment}, retention.Alarms: {byType}, retention.AuditRecords: {byType, {Before: before(40), Type: "t", Source: 7}, {Before: before(50)}},
 	} {
-		if got := f.keepers[d].asked; !slices.Equal(got, want) {
+		if got := f.keepers[d].asked; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", d, got, want)
 		}
 	}
@@ -334,13 +334,13 @@ func TestPreview(t *testing.T) {
 	f.everything(60)
 	got, err := f.rules.Preview(ctx, admin)
 	f.must(err)
-	for _, x := range got {
+	for _, x := range got.Forecasts {
 		if x.Found != (retention.Found{Documents: 5, Devices: 2, Bytes: 100}) || !x.Before.Equal(start.AddDate(0, 0, -60)) {
 			t.Errorf("%+v", x)
 		}
 	}
-	if len(got) != 6 || len(f.keepers[retention.Events].asked) != 0 {
-		t.Errorf("%d lines; removed %v", len(got), f.keepers[retention.Events].asked)
+	if len(got.Forecasts) != 6 || got.Semantics != retention.AnyRule || len(f.keepers[retention.Events].asked) != 0 {
+		t.Errorf("%d lines; removed %v", len(got.Forecasts), f.keepers[retention.Events].asked)
 	}
 	_, err = f.rules.Preview(ctx, iot.Principal{Tenant: acme, User: "bob"})
 	f.kind("without permission", err, fault.Denied)

@@ -77,6 +77,7 @@ type Query struct {
 	Before         time.Time // older ones go
 	Source         iot.ID
 	Type, Fragment string
+	Except         []iot.Selector // these stay; none without any condition
 }
 
 // query returns what a rule selects of a data type; false: nothing.

@@ -29,13 +29,15 @@ const (
 
 // Progress is how far a run of the rules of a tenant got.
 type Progress struct {
-	Began   time.Time
-	Ended   time.Time          `json:",omitzero"`  // zero: it goes on, or its node has died
-	By      iot.UserName       `json:",omitempty"` // who asked for it; empty: the platform
-	Steps   int                // rules times data types
-	Done    int                // of Steps
-	Removed map[DataType]int64 // documents
-	Failed  string             `json:",omitempty"` // what went wrong first; the other steps were done
+	Began time.Time
+	Ended time.Time    `json:",omitzero"`  // zero: it goes on, or its node has died
+	By    iot.UserName `json:",omitempty"` // who asked for it; empty: the platform
+	Steps int          // rules times data types
+	// Semantics is what it goes by; empty in one of a version that had no choice.
+	Semantics Semantics          `json:",omitempty"`
+	Done      int                // of Steps
+	Removed   map[DataType]int64 // documents
+	Failed    string             `json:",omitempty"` // what went wrong first; the other steps were done
 }
 
 // Run removes what is due until ctx ends.
@@ -82,6 +84,10 @@ func (s *Rules) due(ctx context.Context, t iot.TenantID) error {
 	if err != nil {
 		return err
 	}
+	sem, err := s.semantics(ctx, t)
+	if err != nil {
+		return err
+	}
 	if len(rules) > 0 && now.Sub(st.Ran) > Leap {
 		s.hold(ctx, t, st.Ran)
 		return nil
@@ -91,7 +97,7 @@ func (s *Rules) due(ctx context.Context, t iot.TenantID) error {
 		return err
 	}
 	s.release(t)
-	return s.apply(ctx, t, rules, Progress{Began: now})
+	return s.apply(ctx, t, rules, Progress{Began: now, Semantics: sem})
 }
 
 // hold says once that rules wait for somebody who knows what time it is.
@@ -114,10 +120,11 @@ func (s *Rules) release(t iot.TenantID) {
 	delete(s.held, t)
 }
 
-// Status is a State, and whether the rules wait for Start because the clock may be wrong.
+// Status is a State, what the next run goes by, and whether the rules wait for Start because the clock may be wrong.
 type Status struct {
 	State
-	Waits bool
+	Waits     bool
+	Semantics Semantics // of the next run
 }
 
 // Running reports whether a run goes on.
@@ -139,6 +146,9 @@ func (s *Rules) status(ctx context.Context, t iot.TenantID) (out Status, err err
 	if out.State, err = s.d.Store.State(ctx, t); err != nil {
 		return out, sqlkit.Fault(op, err)
 	}
+	if out.Semantics, err = s.semantics(ctx, t); err != nil {
+		return out, sqlkit.Fault(op, err)
+	}
 	rules, err := s.d.Store.List(ctx, t)
 	out.Waits = len(rules) > 0 && s.d.Clock.Now().Sub(out.Ran) > Leap
 	return out, sqlkit.Fault(op, err)
@@ -152,6 +162,10 @@ func (s *Rules) Start(ctx context.Context, p iot.Principal) (Status, error) {
 		return Status{}, err
 	}
 	rules, err := s.d.Store.List(ctx, p.Tenant)
+	var sem Semantics
+	if err == nil {
+		sem, err = s.semantics(ctx, p.Tenant)
+	}
 	if err == nil {
 		err = s.begin(ctx, p.Tenant)
 	}
@@ -164,7 +178,7 @@ func (s *Rules) Start(ctx context.Context, p iot.Principal) (Status, error) {
 		return Status{}, fault.E(op, fault.Exhausted, time.Minute, "too many runs of retention rules at once: wait as long as Retry-After says")
 	}
 	now := s.d.Clock.Now()
-	pr := Progress{Began: now, By: p.User, Steps: len(s.steps(rules, now))}
+	pr := Progress{Began: now, By: p.User, Semantics: sem, Steps: len(s.steps(sem, rules, now))}
 	mine, err := s.d.Store.Claim(ctx, p.Tenant, now, now, lease)
 	if err == nil && mine { // whoever looks next must not see the end of the run before
 		err = s.d.Store.Report(ctx, p.Tenant, pr, now, lease)
@@ -184,7 +198,7 @@ func (s *Rules) Start(ctx context.Context, p iot.Principal) (Status, error) {
 			s.d.Log.Error("run retention rules", "tenant", p.Tenant, "err", err)
 		}
 	})
-	return Status{State: State{Ran: now, Progress: pr}}, nil
+	return Status{State: State{Ran: now, Progress: pr}, Semantics: sem}, nil
 }
 
 // step is what a rule asks of one data type.
@@ -194,11 +208,14 @@ type step struct {
 	Query
 }
 
-func (s *Rules) steps(rules []Rule, now time.Time) (out []step) {
+func (s *Rules) steps(sem Semantics, rules []Rule, now time.Time) (out []step) {
 	for _, d := range dataTypes {
-		for _, r := range rules {
-			if q, ok := r.query(d, now); ok && s.d.Keepers[d] != nil {
-				out = append(out, step{r.ID, d, q})
+		if s.d.Keepers[d] == nil {
+			continue
+		}
+		for _, c := range sem.claims(rules, d, now, false) {
+			if c.ok {
+				out = append(out, step{c.rule.ID, d, c.Query})
 			}
 		}
 	}
@@ -207,7 +224,7 @@ func (s *Rules) steps(rules []Rule, now time.Time) (out []step) {
 
 // apply runs rules of a tenant, and says what was done, also when not all could be.
 func (s *Rules) apply(ctx context.Context, t iot.TenantID, rules []Rule, p Progress) error {
-	steps := s.steps(rules, p.Began)
+	steps := s.steps(p.Semantics, rules, p.Began)
 	p.Steps, p.Removed = len(steps), map[DataType]int64{}
 	tell := s.heart(ctx, t, p)
 	var failed error
@@ -294,39 +311,51 @@ type Forecast struct {
 	Found
 }
 
-// Preview returns what the rules of p's tenant would remove if they ran now, by rule and data type. A document that several rules select is
-// counted for each. It needs ROLE_RETENTION_RULE_READ.
-func (s *Rules) Preview(ctx context.Context, p iot.Principal) ([]Forecast, error) {
+// Outlook is what the rules of a tenant would remove if they ran now, by rule and data type.
+type Outlook struct {
+	Semantics Semantics
+	Forecasts []Forecast
+}
+
+// Preview returns the Outlook of p's tenant. A document that several rules select is counted for the one that decides about it, and for each by
+// AnyRule. It needs ROLE_RETENTION_RULE_READ.
+func (s *Rules) Preview(ctx context.Context, p iot.Principal) (out Outlook, err error) {
 	const op = fault.Op("retention.Preview")
 	if err := s.allow(ctx, p, access.Read); err != nil {
-		return nil, err
+		return out, err
 	}
 	rules, err := s.d.Store.List(ctx, p.Tenant)
+	if err == nil {
+		out.Semantics, err = s.semantics(ctx, p.Tenant)
+	}
 	if err != nil {
-		return nil, sqlkit.Fault(op, err)
+		return out, sqlkit.Fault(op, err)
 	}
 	now := s.d.Clock.Now()
+	claims := map[DataType][]claim{}
+	for _, d := range dataTypes {
+		claims[d] = out.Semantics.claims(rules, d, now, true)
+	}
 	known := map[string]Found{} // many rules ask the same
-	var out []Forecast
-	for _, r := range rules {
+	for i, r := range rules {
 		for _, d := range dataTypes {
 			if r.DataType != Any && r.DataType != d {
 				continue
 			}
-			q, ok := r.query(d, now)
-			f := Forecast{Rule: r, DataType: d, Before: q.Before}
-			if k := s.d.Keepers[d]; ok && k != nil {
-				key := fmt.Sprintf("%s %+v", d, q)
+			c := claims[d][i]
+			f := Forecast{Rule: r, DataType: d, Before: c.Before}
+			if k := s.d.Keepers[d]; c.ok && k != nil {
+				key := fmt.Sprintf("%s %+v", d, c.Query)
 				found, seen := known[key]
 				if !seen {
-					if found, err = k.Count(ctx, p.Tenant, q); err != nil {
-						return nil, sqlkit.Fault(op, err)
+					if found, err = k.Count(ctx, p.Tenant, c.Query); err != nil {
+						return out, sqlkit.Fault(op, err)
 					}
 					known[key] = found
 				}
 				f.Found = found
 			}
-			out = append(out, f)
+			out.Forecasts = append(out.Forecasts, f)
 		}
 	}
 	return out, nil

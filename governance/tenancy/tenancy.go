@@ -219,25 +219,35 @@ func (s *Tenants) Options(ctx context.Context, p iot.Principal, category string)
 	return out, nil
 }
 
-// Value returns an option for the platform's own use; def if it is not set.
+// Value returns an option for the platform's own use; def if it is not set or cannot be read.
 func (s *Tenants) Value(ctx context.Context, t iot.TenantID, key OptionKey, def string) string {
+	value, set, err := s.Lookup(ctx, t, key)
+	if err != nil {
+		s.d.Log.Warn("read option", "tenant", t, "option", key.Category+"."+key.Key, "err", err)
+	}
+	if err != nil || !set {
+		return def
+	}
+	return value
+}
+
+// Lookup is Value for those to whom "cannot be read" and "not set" are not the same.
+func (s *Tenants) Lookup(ctx context.Context, t iot.TenantID, key OptionKey) (value string, set bool, err error) {
+	const op = fault.Op("tenancy.Lookup")
 	options, err := s.d.Store.Options(ctx, t, key.Category)
 	if err != nil {
-		s.d.Log.Warn("read option", "tenant", t, "err", err)
-		return def
+		return "", false, sqlkit.Fault(op, err)
 	}
 	for _, o := range options {
 		if o.Key != key.Key {
 			continue
 		}
-		o, err := s.plain(t, o)
-		if err != nil {
-			s.d.Log.Warn("a secret option cannot be read: was it sealed with another key?", "tenant", t, "option", key.Category+"."+key.Key, "err", err)
-			return def
+		if o, err = s.plain(t, o); err != nil {
+			return "", false, fault.E(op, err, "a secret option cannot be read: was it sealed with another key?")
 		}
-		return o.Value
+		return o.Value, true, nil
 	}
-	return def
+	return "", false, nil
 }
 
 const maxOption = 64 << 10

@@ -14,7 +14,8 @@ type Query struct {
 	Device     iot.ID
 	Agent      iot.ID // operations of that object and of all its child devices
 	Status     iot.OperationStatus
-	Fragment   string // top-level member that must exist
+	Fragment   string         // top-level member that must exist
+	Except     []iot.Selector // these are left out; an operation has no type, its source is the device
 	BulkID     iot.ID
 	From, To   time.Time // of creation, half-open; equal bounds mean that instant
 	Descending bool
@@ -99,11 +100,11 @@ type BulkStore interface {
 	// DueBulks returns up to limit bulk operations of all tenants for which there is work, longest due first, and, if there are none, when the next
 	// one will be; zero if none will.
 	DueBulks(ctx context.Context, now time.Time, limit int) (due []BulkKey, next time.Time, err error)
-	// ExpireBulks removes, with their versions, up to DeleteBatch bulk operations that were created before a time, have that top-level fragment if one
-	// is given, and are over: nothing waits, is pending or executed. It returns their ids. Fewer than DeleteBatch means: all are gone.
-	ExpireBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) ([]iot.ID, error)
+	// ExpireBulks removes, with their versions, up to DeleteBatch bulk operations that q selects and that are over: nothing waits, is pending or
+	// executed. It returns their ids. Fewer than DeleteBatch means: all are gone.
+	ExpireBulks(ctx context.Context, t iot.TenantID, q Old) ([]iot.ID, error)
 	// HeldBulks counts what ExpireBulks would remove.
-	HeldBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) (Held, error)
+	HeldBulks(ctx context.Context, t iot.TenantID, q Old) (Held, error)
 	// PostponeBulk says when there will be work again, if there is any; zero: never.
 	PostponeBulk(ctx context.Context, t iot.TenantID, id iot.ID, until time.Time) error
 }

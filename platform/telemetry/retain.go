@@ -16,6 +16,11 @@ type RetentionQuery struct {
 	Before         time.Time // required: older ones go
 	Source         iot.ID
 	Type, Fragment string
+	Except         []iot.Selector // these are kept
+}
+
+func (q RetentionQuery) series() series.Query {
+	return series.Query{Source: q.Source, To: series.Bound(q.Before), Type: q.Type, Fragment: q.Fragment, Except: q.Except}
 }
 
 // Retain removes the measurements that a rule of retention no longer wants and returns how many; it is for the system, without a principal.
@@ -25,7 +30,7 @@ func (tm *Telemetry) Retain(ctx context.Context, t iot.TenantID, q RetentionQuer
 	if q.Before.IsZero() {
 		return 0, fault.E(op, fault.Invalid, "a rule of retention needs an age")
 	}
-	n, err := tm.d.Series.Delete(ctx, t, series.Query{Source: q.Source, To: series.Bound(q.Before), Type: q.Type, Fragment: q.Fragment})
+	n, err := tm.d.Series.Delete(ctx, t, q.series())
 	if n > 0 {
 		gone := MeasurementBatch{Action: iot.Deleted}
 		tm.d.Bus.Publish(bus.Subject(t, string(iot.KindMeasurement), string(iot.Deleted)), gone.AppendTo(nil))
@@ -52,7 +57,7 @@ func (tm *Telemetry) HeldMeasurements(ctx context.Context, t iot.TenantID, q Ret
 		return h, fault.E(op, fault.Invalid, noAge)
 	}
 	sources := map[iot.ID]struct{}{}
-	err = tm.d.Series.Scan(ctx, t, series.Query{Source: q.Source, To: series.Bound(q.Before), Type: q.Type, Fragment: q.Fragment}, func(m *iot.Measurement) bool {
+	err = tm.d.Series.Scan(ctx, t, q.series(), func(m *iot.Measurement) bool {
 		if h.Documents == MaxHeld {
 			h.More = true
 			return false
@@ -87,12 +92,12 @@ func (q RetentionQuery) sources() []iot.ID {
 }
 
 func (q RetentionQuery) events() EventQuery {
-	return EventQuery{Sources: q.sources(), Type: q.Type, Fragment: q.Fragment, To: q.Before, Ascending: true}
+	return EventQuery{Sources: q.sources(), Type: q.Type, Fragment: q.Fragment, Except: q.Except, To: q.Before, Ascending: true}
 }
 
 // alarms selects cleared ones: what is still wrong is never too old.
 func (q RetentionQuery) alarms() AlarmQuery {
-	a := AlarmQuery{Sources: q.sources(), Statuses: []iot.AlarmStatus{iot.Cleared}, To: q.Before}
+	a := AlarmQuery{Sources: q.sources(), Statuses: []iot.AlarmStatus{iot.Cleared}, Except: q.Except, To: q.Before}
 	if q.Type != "" {
 		a.Types = []string{q.Type}
 	}
@@ -105,13 +110,14 @@ func (tm *Telemetry) RetainEvents(ctx context.Context, t iot.TenantID, q Retenti
 	if q.Before.IsZero() {
 		return 0, fault.E(op, fault.Invalid, noAge)
 	}
-	for {
-		gone, err := tm.d.Store.ExpireEvents(ctx, t, q.events())
+	for old := q.events(); ; {
+		gone, err := tm.d.Store.ExpireEvents(ctx, t, old)
 		n += int64(len(gone))
 		detach(context.WithoutCancel(ctx), tm.d, t, gone)
 		if err != nil || len(gone) < DeleteBatch {
 			return n, sqlkit.Fault(op, err)
 		}
+		old.From = gone[len(gone)-1].Time // what is kept before that is not looked at again
 	}
 }
 
@@ -127,12 +133,13 @@ func (tm *Telemetry) RetainAlarms(ctx context.Context, t iot.TenantID, q Retenti
 	if q.Before.IsZero() || q.Fragment != "" {
 		return 0, fault.E(op, fault.Invalid, "a rule of retention for alarms needs an age and no fragment")
 	}
-	for {
-		gone, err := tm.d.Store.ExpireAlarms(ctx, t, q.alarms())
+	for old := q.alarms(); ; {
+		gone, err := tm.d.Store.ExpireAlarms(ctx, t, old)
 		n += int64(len(gone))
 		if err != nil || len(gone) < DeleteBatch {
 			return n, sqlkit.Fault(op, err)
 		}
+		old.From = gone[len(gone)-1].Time
 	}
 }
 

@@ -18,8 +18,9 @@ type EventQuery struct {
 	WithAssets, WithDevices, WithAdditions bool     // and what is below Source
 	IDs                                    []iot.ID
 	Type                                   string
-	Fragment                               string // top-level member that must exist
-	FragmentValue                          string // and be this string
+	Fragment                               string         // top-level member that must exist
+	FragmentValue                          string         // and be this string
+	Except                                 []iot.Selector // these are left out
 	From, To                               time.Time
 	CreatedFrom, CreatedTo                 time.Time
 	UpdatedFrom, UpdatedTo                 time.Time
@@ -37,7 +38,8 @@ type AlarmQuery struct {
 	Statuses                               []iot.AlarmStatus
 	Severities                             []iot.Severity
 	Types                                  []string
-	Resolved                               *bool // true: only cleared; false: only others; overrides Statuses
+	Except                                 []iot.Selector // these are left out; no alarm has a fragment
+	Resolved                               *bool          // true: only cleared; false: only others; overrides Statuses
 	From, To                               time.Time
 	CreatedFrom, CreatedTo                 time.Time
 	UpdatedFrom, UpdatedTo                 time.Time
@@ -87,7 +89,7 @@ type Events interface {
 	Events(ctx context.Context, t iot.TenantID, scope access.Scope, q EventQuery) ([]iot.Event, int, error)
 	// UpdateEvent replaces text and fragments by what change makes of them. If it changes nothing, nothing is stored and written is false.
 	UpdateEvent(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.Event) (iot.Event, error)) (e iot.Event, written bool, err error)
-	// DeleteEvents removes up to DeleteBatch events in scope that match q and returns them. Fewer than DeleteBatch means: all are gone.
+	// DeleteEvents removes up to DeleteBatch events in scope that match q and returns them in the order of q. Fewer than DeleteBatch means: all are gone.
 	DeleteEvents(ctx context.Context, t iot.TenantID, scope access.Scope, q EventQuery, rev sqlkit.Revision) ([]iot.Event, error)
 	// ExpireEvents is DeleteEvents without a trace: no version of the events stays.
 	ExpireEvents(ctx context.Context, t iot.TenantID, q EventQuery) ([]iot.Event, error)
@@ -106,7 +108,7 @@ type Alarms interface {
 	Alarms(ctx context.Context, t iot.TenantID, scope access.Scope, q AlarmQuery) ([]iot.Alarm, int, error)
 	// UpdateAlarms replaces alarms by what change makes of them, all or none; ids that do not exist are skipped.
 	UpdateAlarms(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision, change func(iot.Alarm) iot.Alarm) ([]AlarmUpdate, error)
-	// DeleteAlarms is DeleteEvents for alarms.
+	// DeleteAlarms is DeleteEvents for alarms, oldest first.
 	DeleteAlarms(ctx context.Context, t iot.TenantID, scope access.Scope, q AlarmQuery, rev sqlkit.Revision) ([]iot.Alarm, error)
 	// ExpireAlarms is ExpireEvents for alarms, HeldAlarms is HeldEvents.
 	ExpireAlarms(ctx context.Context, t iot.TenantID, q AlarmQuery) ([]iot.Alarm, error)

@@ -36,6 +36,7 @@ type Old struct {
 	Before time.Time
 	Source iot.ID
 	Type   string
+	Except []iot.Selector // these are kept; no record has a fragment
 }
 
 // Store keeps the chains. It has no way to change or delete a record, only to empty old ones. Safe for concurrent use.

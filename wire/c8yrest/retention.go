@@ -150,8 +150,9 @@ func previewRetention(c *call) error {
 	}
 	var o object
 	o.open()
+	o.text("semantics", string(found.Semantics))
 	o.list("preview")
-	for _, f := range found {
+	for _, f := range found.Forecasts {
 		o.open()
 		o.id("rule", f.Rule.ID)
 		o.text("dataType", string(f.DataType))
@@ -205,6 +206,7 @@ func (c *call) retentionRun(status int, st retention.Status) error {
 	var o object
 	o.open()
 	o.text("state", retentionState(st))
+	o.text("semantics", string(st.Semantics))
 	if !p.Began.IsZero() {
 		o.time("startTime", p.Began)
 	}
@@ -212,6 +214,7 @@ func (c *call) retentionRun(status int, st retention.Status) error {
 		o.time("endTime", p.Ended)
 	}
 	o.some("user", string(p.By))
+	o.some("runSemantics", string(p.Semantics))
 	o.int("steps", int64(p.Steps))
 	o.int("stepsDone", int64(p.Done))
 	o.begin("removed")

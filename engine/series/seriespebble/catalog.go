@@ -84,7 +84,7 @@ func (s *Store) newestUnit(ctx context.Context, tenant iot.TenantID, source iot.
 
 // usage reads which sources may have measurements that match a query, and of which shapes.
 func (s *Store) usage(ctx context.Context, tenant iot.TenantID, q *series.Query) (all []used, err error) {
-	v := &view{ctx: ctx, s: s, tenant: tenant, q: q, shapes: map[uint32]wanted{}}
+	v := &view{ctx: ctx, s: s, tenant: tenant, q: q, not: sift(q), shapes: map[uint32]wanted{}}
 	low := appendTenant(nil, tagCatalog, tenant)
 	if q.Source != 0 {
 		low = appendSource(nil, tagCatalog, tenant, q.Source)

@@ -38,8 +38,9 @@ func (s *Store) delete(ctx context.Context, tenant iot.TenantID, q series.Query)
 		return 0, err
 	}
 	var total int64
+	not := sift(&q)
 	for _, source := range sources {
-		q.Source = source
+		q.Source, q.Except = source, not.of(source)
 		e := eraser{s: s, batch: s.db.NewBatch()}
 		err := errors.Join(e.source(ctx, tenant, &q), e.batch.Close())
 		total += e.count
@@ -159,7 +160,7 @@ func (e *eraser) source(ctx context.Context, tenant iot.TenantID, q *series.Quer
 // rows deletes the matching rows. If the query has bounds of time only, the whole range goes at once: tombstones of single rows would
 // slow down reads until the next compaction. A row that comes in meanwhile and is in the range counts as stored before the deletion.
 func (e *eraser) rows(v *view) error {
-	all := v.q.Type == "" && v.q.Fragment == "" && v.q.Series == "" && v.q.Seq == nil
+	all := v.q.Type == "" && v.q.Fragment == "" && v.q.Series == "" && v.q.Seq == nil && v.not == nil
 	rows := newRowStream(v, v.q.Source, v.in)
 	for {
 		ok, err := rows.next()

@@ -1,6 +1,8 @@
 package seriespebble
 
 import (
+	"slices"
+
 	"github.com/isobar-iot/isobar/iot"
 )
 
@@ -70,13 +72,31 @@ func (r *rowStream) read() (bool, error) {
 		return false, err
 	}
 	r.rec.nums, r.rec.extra, err = rowNumbers(key, r.rec.nums, len(w.series), rest)
-	if err != nil || w.named {
-		return w.named && err == nil, err
+	if err != nil {
+		return false, err
 	}
-	return r.hasMember(key)
+	if r.v.not != nil {
+		if spared, err := r.spared(w, key); spared || err != nil {
+			return false, err
+		}
+	}
+	if w.named {
+		return true, nil
+	}
+	return r.hasMember(key, r.v.q.Fragment)
 }
 
-func (r *rowStream) hasMember(key []byte) (bool, error) {
+// spared reports whether the query leaves the row out.
+func (r *rowStream) spared(w wanted, key []byte) (bool, error) {
+	s := r.v.spared(w, r.rec.source)
+	if s.all || len(s.members) == 0 {
+		return s.all, nil
+	}
+	return r.hasMember(key, s.members...)
+}
+
+// hasMember reports whether the row has one of some free members.
+func (r *rowStream) hasMember(key []byte, names ...string) (bool, error) {
 	if len(r.rec.extra) == 0 {
 		return false, nil
 	}
@@ -84,5 +104,5 @@ func (r *rowStream) hasMember(key []byte) (bool, error) {
 	if err != nil {
 		return false, damaged(key, "free members: "+err.Error())
 	}
-	return doc.Has(r.v.q.Fragment), nil
+	return slices.ContainsFunc(names, doc.Has), nil
 }

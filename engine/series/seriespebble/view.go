@@ -24,6 +24,7 @@ type view struct {
 	old    bool                              // whole also takes chunks whose statistics are not complete
 	bucket func(ms int64) (start, end int64) // see chunkStream
 
+	not          *exceptions      // nil: the query leaves nothing out
 	rows, packed *pebble.Iterator // packed also reads the catalog first
 	shapes       map[uint32]wanted
 	from         stream
@@ -34,6 +35,7 @@ type view struct {
 type wanted struct {
 	*shape
 	typ, named bool
+	spared     spared // of any source
 }
 
 // span is a stretch of a source: lo <= stamp < hi.
@@ -45,7 +47,7 @@ func (s *Store) view(ctx context.Context, t iot.TenantID, q *series.Query) (*vie
 
 // opened finds the streams of a view whose fields are set. On failure nothing needs to be closed.
 func (v *view) opened() (*view, error) {
-	v.shapes = map[uint32]wanted{}
+	v.shapes, v.not = map[uint32]wanted{}, sift(v.q)
 	lo, hi := v.q.Range()
 	v.in = span{floor(lo), floor(hi)}
 	if err := v.open(); err != nil {
@@ -99,6 +101,9 @@ func (v *view) catalog() ([]used, error) {
 		if !w.typ || !w.named && !v.q.FreeMember() {
 			continue
 		}
+		if v.not != nil && v.spared(w, id).all {
+			continue
+		}
 		if len(found) == 0 || found[len(found)-1].source != id {
 			found = append(found, used{source: id})
 			if err := v.alive(); err != nil {
@@ -125,6 +130,9 @@ func (v *view) shape(number uint32) (wanted, error) {
 	w.typ, w.named = sh.match(v.q)
 	if len(v.keys) > 0 {
 		w.named = slices.ContainsFunc(sh.series, func(i series.Info) bool { return slices.Contains(v.keys, i.Key) })
+	}
+	if v.not != nil {
+		w.spared.add(sh, v.not.all)
 	}
 	v.shapes[number] = w
 	return w, nil

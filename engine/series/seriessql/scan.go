@@ -40,6 +40,11 @@ func (s *Store) where(ctx context.Context, t iot.TenantID, q *series.Query) (*cl
 	if q.Seq != nil {
 		c.add("seq = $", int64(*q.Seq))
 	}
+	if len(q.Except) > 0 {
+		if err := s.except(ctx, t, q, c); err != nil {
+			return nil, err
+		}
+	}
 	if q.Type == "" && q.Fragment == "" && q.Series == "" {
 		return c, nil
 	}
@@ -60,19 +65,33 @@ func (s *Store) where(ctx context.Context, t iot.TenantID, q *series.Query) (*cl
 
 // selected returns the shapes that have the type, and those among them that have the series, too.
 func (s *Store) selected(ctx context.Context, t iot.TenantID, q *series.Query) (typed, named []int64, err error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, type, fragments, series, units FROM series_shape WHERE tenant = $1 AND ($2 = '' OR type = $2)`, string(t), q.Type)
+	found, err := s.known(ctx, t, q.Type)
+	typed, named = sorted(found, q)
+	return typed, named, err
+}
+
+// known returns the shapes of a type; empty: of any.
+func (s *Store) known(ctx context.Context, t iot.TenantID, typ string) ([]*shape, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, type, fragments, series, units FROM series_shape WHERE tenant = $1 AND ($2 = '' OR type = $2)`, string(t), typ)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	found, err := pgx.CollectRows(rows, readShape)
+	return pgx.CollectRows(rows, readShape)
+}
+
+// sorted returns the numbers of the shapes that have the type of a query, and of those among them that have its series, too.
+func sorted(known []*shape, q *series.Query) (typed, named []int64) {
 	typed, named = []int64{}, []int64{}
-	for _, sh := range found {
+	for _, sh := range known {
+		if q.Type != "" && q.Type != sh.typ {
+			continue
+		}
 		typed = append(typed, sh.id)
 		if sh.matches(q) {
 			named = append(named, sh.id)
 		}
 	}
-	return typed, named, err
+	return typed, named
 }
 
 func (sh *shape) matches(q *series.Query) bool {

@@ -66,6 +66,7 @@ var cases = []struct {
 	{"drawings keep extremes and ends", drawings},
 	{"the newest values are known", latest},
 	{"retention removes what is old and nothing else", retention},
+	{"what is excepted is left alone", exceptions},
 	{"values of any age find their place", backfill},
 	{"random operations agree with the model", model},
 	{"the latest deliveries are remembered", deliveries},

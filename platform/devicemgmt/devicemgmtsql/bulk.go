@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/isobar-iot/isobar/iot"
@@ -278,9 +279,9 @@ func (s *Store) DueBulks(ctx context.Context, now time.Time, limit int) (due []d
 const over = ` FROM bulk_operation b WHERE b.tenant = ? AND b.created < ? AND b.status IN ('COMPLETED', 'DELETED') AND b.due = 0 AND b.waiting + b.pending + b.executing = 0`
 
 // oldBulks calls fn for bulk operations that are over until it returns false. There are few of them, so that fragments need no index.
-func oldBulks(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, before time.Time, fragment, lock string, fn func(id iot.ID, bytes int64) bool) error {
+func oldBulks(ctx context.Context, db sqlkit.Queryer, t iot.TenantID, q devicemgmt.Old, lock string, fn func(id iot.ID, bytes int64) bool) error {
 	enough := errors.New("enough")
-	err := sqlkit.Each(ctx, q, func(r *sql.Rows) error {
+	err := sqlkit.Each(ctx, db, func(r *sql.Rows) error {
 		var id, texts int64
 		var doc []byte
 		if err := r.Scan(&id, &doc, &texts); err != nil {
@@ -290,11 +291,12 @@ func oldBulks(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, before time
 		if err != nil {
 			return err
 		}
-		if fragment != "" && !d.Has(fragment) || fn(iot.ID(id), texts+int64(len(doc))) {
+		kept := func(x iot.Selector) bool { return x.Source == 0 && x.Matches(0, "", d.Has) }
+		if q.Fragment != "" && !d.Has(q.Fragment) || slices.ContainsFunc(q.Except, kept) || fn(iot.ID(id), texts+int64(len(doc))) {
 			return nil
 		}
 		return enough
-	}, `SELECT b.id, b.doc, octet_length(b.note) + octet_length(b.description)`+over+` ORDER BY b.id`+lock, string(t), before.UnixMilli())
+	}, `SELECT b.id, b.doc, octet_length(b.note) + octet_length(b.description)`+over+` ORDER BY b.id`+lock, string(t), q.Before.UnixMilli())
 	if errors.Is(err, enough) {
 		return nil
 	}
@@ -302,10 +304,10 @@ func oldBulks(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, before time
 }
 
 // ExpireBulks implements devicemgmt.BulkStore.
-func (s *Store) ExpireBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) (gone []iot.ID, err error) {
+func (s *Store) ExpireBulks(ctx context.Context, t iot.TenantID, q devicemgmt.Old) (gone []iot.ID, err error) {
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		gone = nil
-		err := oldBulks(ctx, tx, t, before, fragment, tx.ForUpdate(), func(id iot.ID, _ int64) bool {
+		err := oldBulks(ctx, tx, t, q, tx.ForUpdate(), func(id iot.ID, _ int64) bool {
 			gone = append(gone, id)
 			return len(gone) < devicemgmt.DeleteBatch
 		})
@@ -329,8 +331,8 @@ func (s *Store) ExpireBulks(ctx context.Context, t iot.TenantID, before time.Tim
 }
 
 // HeldBulks implements devicemgmt.BulkStore.
-func (s *Store) HeldBulks(ctx context.Context, t iot.TenantID, before time.Time, fragment string) (h devicemgmt.Held, err error) {
-	err = oldBulks(ctx, s.db, t, before, fragment, "", func(_ iot.ID, bytes int64) bool {
+func (s *Store) HeldBulks(ctx context.Context, t iot.TenantID, q devicemgmt.Old) (h devicemgmt.Held, err error) {
+	err = oldBulks(ctx, s.db, t, q, "", func(_ iot.ID, bytes int64) bool {
 		h.Documents++
 		h.Bytes += bytes
 		return true

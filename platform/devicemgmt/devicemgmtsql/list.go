@@ -78,6 +78,9 @@ func (s *Store) conditions(t iot.TenantID, scope access.Scope, q devicemgmt.Quer
 	if q.Fragment != "" {
 		b.where("EXISTS (SELECT 1 FROM operation_fragment f WHERE f.tenant = x.tenant AND f.id = x.id AND f.fragment = ?)", q.Fragment)
 	}
+	if c := sqlkit.Except(q.Except, "x.device", "", "EXISTS (SELECT 1 FROM operation_fragment n WHERE n.tenant = x.tenant AND n.id = x.id AND n.fragment = ?)"); c.SQL != "" {
+		b.where(c.SQL, c.Args...)
+	}
 	if !q.From.IsZero() {
 		b.where("x.created >= ?", q.From.UnixMilli())
 	}

@@ -316,18 +316,26 @@ func testBulkExpire(t *testing.T, f *bulkFixture) {
 	f.bulk(6, 1)
 	_, _, err := f.b.UpdateBulk(f.ctx, tenant, 1, rev(1), func(b devicemgmt.Bulk) (devicemgmt.Bulk, error) { b.Note = "n"; return b, nil })
 	f.must(err)
-	if h, err := f.b.HeldBulks(f.ctx, tenant, at(1000), "f"); err != nil || h != (devicemgmt.Held{Documents: 2, Bytes: 18}) {
+	if h, err := f.b.HeldBulks(f.ctx, tenant, devicemgmt.Old{Before: at(1000), Fragment: "f"}); err != nil || h != (devicemgmt.Held{Documents: 2, Bytes: 18}) {
 		t.Errorf("held %+v %v", h, err)
 	}
-	if h, err := f.b.HeldBulks(f.ctx, "other", at(1000), ""); err != nil || h != (devicemgmt.Held{}) {
+	if h, err := f.b.HeldBulks(f.ctx, "other", devicemgmt.Old{Before: at(1000)}); err != nil || h != (devicemgmt.Held{}) {
 		t.Errorf("another tenant holds %+v %v", h, err)
 	}
 	for _, want := range [][]iot.ID{{1, 2}, nil} {
-		if gone, err := f.b.ExpireBulks(f.ctx, tenant, at(1000), "f"); err != nil || !slices.Equal(gone, want) {
+		if gone, err := f.b.ExpireBulks(f.ctx, tenant, devicemgmt.Old{Before: at(1000), Fragment: "f"}); err != nil || !slices.Equal(gone, want) {
 			t.Errorf("removed %v, want %v, %v", gone, want, err)
 		}
 	}
-	if gone, err := f.b.ExpireBulks(f.ctx, tenant, at(1000), ""); err != nil || !slices.Equal(gone, []iot.ID{5}) {
+	kept := devicemgmt.Old{Before: at(1000), Except: []iot.Selector{{Fragment: "h"}, {Source: 1}, {Type: "t"}, {Fragment: "g"}}}
+	if h, err := f.b.HeldBulks(f.ctx, tenant, kept); err != nil || h != (devicemgmt.Held{}) {
+		t.Errorf("held %+v in spite of an exception, %v", h, err)
+	}
+	if gone, err := f.b.ExpireBulks(f.ctx, tenant, kept); err != nil || len(gone) != 0 {
+		t.Errorf("removed %v in spite of an exception, %v", gone, err)
+	}
+	kept.Except = kept.Except[:3] // none of which a bulk operation can meet
+	if gone, err := f.b.ExpireBulks(f.ctx, tenant, kept); err != nil || !slices.Equal(gone, []iot.ID{5}) {
 		t.Errorf("removed %v of any fragment, %v", gone, err)
 	}
 	for _, id := range []int{3, 4, 6} {

@@ -210,6 +210,13 @@ func testExpire(t *testing.T, f *fixture) {
 	if h, err := f.s.Held(f.ctx, tenant, q); err != nil || h != (devicemgmt.Held{Documents: devicemgmt.DeleteBatch + 1, Devices: 2, Bytes: 7 * (devicemgmt.DeleteBatch + 1)}) {
 		t.Errorf("held %+v, %v", h, err)
 	}
+	for want, except := range map[int64][]iot.Selector{0: {{Fragment: "f"}}, 1: {{Source: 2}, {Fragment: "g"}}, devicemgmt.DeleteBatch: {{Source: 1, Fragment: "f"}, {Type: "t"}, {Source: 2, Fragment: "g"}}} {
+		q := q
+		q.Except = except
+		if h, err := f.s.Held(f.ctx, tenant, q); err != nil || h.Documents != want {
+			t.Errorf("held %+v, want %d, %v", h, want, err)
+		}
+	}
 	for _, want := range []int{devicemgmt.DeleteBatch, 1, 0} {
 		if gone, err := f.s.Expire(f.ctx, tenant, q); err != nil || len(gone) != want {
 			t.Errorf("removed %d, want %d, %v", len(gone), want, err)

@@ -61,6 +61,7 @@ func (s *Store) alarmQuery(t iot.TenantID, scope access.Scope, q telemetry.Alarm
 	}
 	anyText(b, "x.severity", q.Severities)
 	anyText(b, "x.type", q.Types)
+	b.except(q.Except, "")
 	b.between("x.time", q.From, q.To)
 	b.between("x.created", q.CreatedFrom, q.CreatedTo)
 	b.between("x.updated", q.UpdatedFrom, q.UpdatedTo)

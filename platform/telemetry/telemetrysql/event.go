@@ -117,6 +117,7 @@ func (s *Store) eventQuery(t iot.TenantID, scope access.Scope, q telemetry.Event
 			b.where("EXISTS (SELECT 1 FROM event_fragment f WHERE f.tenant = x.tenant AND f.id = x.id AND "+cond+")", args...)
 		}
 	}
+	b.except(q.Except, "EXISTS (SELECT 1 FROM event_fragment n WHERE n.tenant = x.tenant AND n.id = x.id AND n.fragment = ?)")
 	dir := direction(q.Ascending)
 	return from, b, " ORDER BY " + key + ".time" + dir + ", " + key + ".id" + dir
 }

@@ -73,6 +73,13 @@ func (b *builder) anyID(column string, ids []iot.ID) {
 	}
 }
 
+// except leaves out what selectors select. has, if there can be fragments, is the condition that there is one.
+func (b *builder) except(sels []iot.Selector, has string) {
+	if c := sqlkit.Except(sels, "x.source", "x.type", has); c.SQL != "" {
+		b.where(c.SQL, c.Args...)
+	}
+}
+
 func anyText[S ~string](b *builder, column string, texts []S) {
 	if texts == nil {
 		return

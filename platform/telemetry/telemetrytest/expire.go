@@ -1,6 +1,7 @@
 package telemetrytest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/isobar-iot/isobar/iot"
@@ -28,6 +29,33 @@ func testExpire(t *testing.T, f *fixture) {
 	if h, err := f.s.HeldEvents(f.ctx, "other", q); err != nil || h != (telemetry.Held{}) {
 		t.Errorf("another tenant holds %+v %v", h, err)
 	}
+	kept := q
+	kept.Except = []iot.Selector{{Type: "y"}, {Source: 1, Type: "x", Fragment: "f"}, {Fragment: "none"}, {Source: 2, Type: "y"}}
+	if h, err := f.s.HeldEvents(f.ctx, tenant, kept); err != nil || h.Documents != (telemetry.DeleteBatch+extra)/2 || h.Sources != 1 {
+		t.Errorf("held %+v with exceptions, %v", h, err)
+	}
+	for n := range 1500 { // more than SQLite takes in a chain
+		kept.Except = append(kept.Except, iot.Selector{Type: fmt.Sprint("no ", n), Source: 1, Fragment: "f"})
+	}
+	kept.Except = append(kept.Except, iot.Selector{})
+	if gone, err := f.s.ExpireEvents(f.ctx, tenant, kept); err != nil || len(gone) != 0 {
+		t.Errorf("removed %d of nothing, %v", len(gone), err)
+	}
+	for name, c := range map[string]struct {
+		q    telemetry.EventQuery
+		want int64
+	}{
+		"type":             {telemetry.EventQuery{To: at(1000), Except: []iot.Selector{{Type: "x"}}}, 1},
+		"fragment":         {telemetry.EventQuery{To: at(1000), Except: []iot.Selector{{Fragment: "f"}}}, 1},
+		"either":           {telemetry.EventQuery{To: at(1000), Except: []iot.Selector{{Fragment: "f"}, {Type: "x"}}}, 0},
+		"both":             {telemetry.EventQuery{To: at(1000), Except: []iot.Selector{{Fragment: "f", Type: "y"}}}, telemetry.DeleteBatch + extra + 1},
+		"source":           {telemetry.EventQuery{To: at(1000), Except: []iot.Selector{{Source: 1}}}, (telemetry.DeleteBatch + extra) / 2},
+		"fragments differ": {telemetry.EventQuery{To: at(1000), Fragment: "f", Except: []iot.Selector{{Fragment: "g"}}}, telemetry.DeleteBatch + extra + 1},
+	} {
+		if h, err := f.s.HeldEvents(f.ctx, tenant, c.q); err != nil || h.Documents != c.want {
+			t.Errorf("%s: held %+v, want %d, %v", name, h, c.want, err)
+		}
+	}
 	for _, want := range []int{telemetry.DeleteBatch, extra, 0} {
 		if gone, err := f.s.ExpireEvents(f.ctx, tenant, q); err != nil || len(gone) != want {
 			t.Errorf("removed %d, want %d, %v", len(gone), want, err)
@@ -46,6 +74,14 @@ func testExpire(t *testing.T, f *fixture) {
 	if h, err := f.s.HeldAlarms(f.ctx, tenant, aq); err != nil || h.Documents != 1 || h.Sources != 1 || h.Bytes < 2 {
 		t.Errorf("held %+v %v", h, err)
 	}
+	for _, x := range []iot.Selector{{Source: 1}, {Type: "x"}, {Source: 1, Type: "x"}} {
+		kept := aq
+		kept.Except = []iot.Selector{{Fragment: "f"}, {Source: 2}, x}
+		if gone, err := f.s.ExpireAlarms(f.ctx, tenant, kept); err != nil || len(gone) != 0 {
+			t.Errorf("removed %+v in spite of %+v, %v", gone, x, err)
+		}
+	}
+	aq.Except = []iot.Selector{{Fragment: "f"}, {Source: 2}, {Source: 1, Type: "y"}}
 	if gone, err := f.s.ExpireAlarms(f.ctx, tenant, aq); err != nil || len(gone) != 1 || gone[0].ID != a.ID {
 		t.Errorf("removed %+v, %v", gone, err)
 	}

@@ -183,6 +183,9 @@ func old(t iot.TenantID, q audit.Old) (cond string, args []any) {
 	if q.Type != "" {
 		cond, args = cond+` AND type = ?`, append(args, q.Type)
 	}
+	if c := sqlkit.Except(q.Except, "source", "type", ""); c.SQL != "" {
+		cond, args = cond+` AND `+c.SQL, append(args, c.Args...)
+	}
 	return cond, args
 }
 

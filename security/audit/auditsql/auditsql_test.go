@@ -76,6 +76,14 @@ func TestStore(t *testing.T) {
 		if n, sources, _, err := e.store.Held(ctx, "acme", audit.Old{Before: at.Add(10 * time.Hour), Source: 7}); err != nil || n != 1 || sources != 1 {
 			t.Errorf("%d records of %d sources are old, %v", n, sources, err)
 		}
+		kept := audit.Old{Before: at.Add(10 * time.Hour), Except: []iot.Selector{{Type: "other"}, {Source: 7}, {Fragment: "f"}}}
+		if n, sources, _, err := e.store.Held(ctx, "acme", kept); err != nil || n != 10 || sources != 8 {
+			t.Errorf("%d records of %d sources are old with an exception, %v", n, sources, err)
+		}
+		kept.Except = append(kept.Except, iot.Selector{Type: "t"})
+		if n, err := e.store.Redact(ctx, "acme", kept, 7); err != nil || n != 0 {
+			t.Errorf("%d were emptied in spite of an exception, %v", n, err)
+		}
 		if n, err := e.store.Redact(ctx, "acme", audit.Old{Before: at.Add(10 * time.Hour)}, 7); err != nil || n != 7 {
 			t.Errorf("redact: %d %v", n, err)
 		}
