@@ -220,7 +220,7 @@ func TestPastOfFragments(t *testing.T) {
 		x.patch(file, `{"name":"file 2"}`)
 		x.remove(file)
 		bob := iot.Principal{Tenant: "acme", User: "bob", Grants: []iot.Grant{{Object: id, Scope: "MANAGED_OBJECT", Fragment: "open", Level: "READ"}}}
-		noFiles := iot.Principal{Tenant: "acme", User: "carl", Roles: []string{"ROLE_INVENTORY_READ"}}
+		noFiles := iot.Principal{Tenant: "acme", User: "carl", Roles: []string{"ROLE_MANAGED_OBJECT_READ"}}
 		for i, want := range []struct{ bob, carl, root string }{
 			{"", "secret", "secret"}, {"", "secret", "secret file"}, {"open", "open", "open file"}, {"now", "now", "now file"}, {"now", "now", "now file 2"}, {"now", "now", "now"},
 		} {
