@@ -76,7 +76,10 @@ func (r *Registry) ListAsOf(ctx context.Context, p iot.Principal, q Query, at ti
 	if err != nil {
 		return nil, 0, classify(op, err)
 	}
-	return pageOf(same, rest.Offset, former, q), n + len(former), nil
+	if q.Count {
+		n += len(former)
+	}
+	return pageOf(same, rest.Offset, former, q), n, nil
 }
 
 // namedAsOf is ListAsOf for objects that the query names.
