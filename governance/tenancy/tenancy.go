@@ -69,6 +69,8 @@ type Store interface {
 	Swept(ctx context.Context, t iot.TenantID) error
 	// Options returns the options of a category, or all if it is empty, ordered by category and key.
 	Options(ctx context.Context, t iot.TenantID, category string) ([]Option, error)
+	// OptionsAsOf returns the options as they were at a time. Locked is not set: whether one was locked has no history.
+	OptionsAsOf(ctx context.Context, t iot.TenantID, category string, at time.Time) ([]Option, error)
 	PutOptions(ctx context.Context, t iot.TenantID, options []Option, rev sqlkit.Revision) error
 	DeleteOption(ctx context.Context, t iot.TenantID, key OptionKey, rev sqlkit.Revision) error
 	// LockOption changes only whether an option is locked; sql.ErrNoRows if there is none.
@@ -219,6 +221,23 @@ func (s *Tenants) Options(ctx context.Context, p iot.Principal, category string)
 	return out, nil
 }
 
+// OptionsAsOf is Options as they were at a time. The values of secrets are left out.
+func (s *Tenants) OptionsAsOf(ctx context.Context, p iot.Principal, category string, at time.Time) ([]Option, error) {
+	if err := s.d.Policy.Check(ctx, p, access.Option, access.Read, access.Object{}); err != nil {
+		return nil, err
+	}
+	out, err := s.d.Store.OptionsAsOf(ctx, p.Tenant, category, at)
+	if err != nil {
+		return nil, sqlkit.Fault("tenancy.OptionsAsOf", err)
+	}
+	for i := range out {
+		if SecretOption(out[i].OptionKey) {
+			out[i].Value = ""
+		}
+	}
+	return out, nil
+}
+
 // Value returns an option for the platform's own use; def if it is not set or cannot be read.
 func (s *Tenants) Value(ctx context.Context, t iot.TenantID, key OptionKey, def string) string {
 	value, set, err := s.Lookup(ctx, t, key)
@@ -276,7 +295,7 @@ func (s *Tenants) PutOptions(ctx context.Context, p iot.Principal, options []Opt
 			}
 		}
 	}
-	if err := s.d.Store.PutOptions(ctx, p.Tenant, sealed, s.revision(p)); err != nil {
+	if err := s.d.Store.PutOptions(ctx, p.Tenant, sealed, sqlkit.NewRevision(ctx, s.d.Clock.Now(), string(p.User))); err != nil {
 		return sqlkit.Fault(op, err)
 	}
 	for _, o := range options {
@@ -307,7 +326,7 @@ func (s *Tenants) DeleteOption(ctx context.Context, p iot.Principal, key OptionK
 			}
 		}
 	}
-	err = s.d.Store.DeleteOption(ctx, p.Tenant, key, s.revision(p))
+	err = s.d.Store.DeleteOption(ctx, p.Tenant, key, sqlkit.NewRevision(ctx, s.d.Clock.Now(), string(p.User)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return fault.E(op, fault.NotFound, "Unable to find option "+key.Category+"."+key.Key)
 	}

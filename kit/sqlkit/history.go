@@ -3,6 +3,7 @@ package sqlkit
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 )
 
@@ -55,6 +56,37 @@ func (db *DB) AsOf(ctx context.Context, tenant, kind, id string, at time.Time) (
 	return scanSuperseded(db.QueryRow(ctx, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
 		WHERE tenant = ? AND kind = ? AND id = ? AND valid_from <= ? AND valid_to > ? ORDER BY seq DESC LIMIT 1`,
 		tenant, kind, id, at.UnixMilli(), at.UnixMilli()))
+}
+
+// Versions returns the superseded versions of a document, oldest first; with a time that is not zero only the one that was current then, if any was.
+func (db *DB) Versions(ctx context.Context, tenant, kind, id string, at time.Time) ([]Superseded, error) {
+	if at.IsZero() {
+		return db.History(ctx, tenant, kind, id)
+	}
+	s, err := db.AsOf(ctx, tenant, kind, id, at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return []Superseded{s}, err
+}
+
+// EachAsOf calls each with the superseded versions of all documents of a kind that were current at a time, at most limit of them, in the order in
+// which they ended. It looks at all that ended since, see Ended.
+func (db *DB) EachAsOf(ctx context.Context, tenant, kind string, at time.Time, limit int, each func(Superseded) error) error {
+	return Each(ctx, db, func(r *sql.Rows) error {
+		s, err := scanSuperseded(r)
+		if err != nil {
+			return err
+		}
+		return each(s)
+	}, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
+		WHERE tenant = ? AND kind = ? AND valid_to > ? AND valid_from <= ? ORDER BY valid_to, seq LIMIT ?`, tenant, kind, at.UnixMilli(), at.UnixMilli(), limit)
+}
+
+// Ended counts the versions of documents of a kind that ended after a time, up to limit.
+func (db *DB) Ended(ctx context.Context, tenant, kind string, after time.Time, limit int) (n int, err error) {
+	err = db.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM history WHERE tenant = ? AND kind = ? AND valid_to > ? LIMIT ?) ended`, tenant, kind, after.UnixMilli(), limit).Scan(&n)
+	return n, err
 }
 
 func scanSuperseded(r interface{ Scan(...any) error }) (s Superseded, err error) {

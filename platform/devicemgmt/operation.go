@@ -148,12 +148,46 @@ func (s *Operations) get(ctx context.Context, op fault.Op, p iot.Principal, id i
 	if err != nil {
 		return iot.Operation{}, missing(op, id, err)
 	}
-	_, err = s.d.Registry.Check(ctx, p, o.Device, access.Operation, l, access.Names(p, o.Fragments)...)
+	if err := s.may(ctx, p, o, l); err != nil {
+		return iot.Operation{}, err
+	}
+	return o, nil
+}
+
+func (s *Operations) may(ctx context.Context, p iot.Principal, o iot.Operation, l access.Level) error {
+	_, err := s.d.Registry.Check(ctx, p, o.Device, access.Operation, l, access.Names(p, o.Fragments)...)
 	if fault.Is(err, fault.NotFound) { // the device is gone: only the permission counts
 		err = s.d.Policy.Check(ctx, p, access.Operation, l, access.Object{})
 	}
-	if err != nil {
-		return iot.Operation{}, err
+	return err
+}
+
+// AsOf returns an operation as it was at a time, to who may read it now, and one that was deleted to who may read all operations. What retention removed has
+// left nothing. How far it had got on its way to the device is not kept: what is known of that and is later, is left out.
+func (s *Operations) AsOf(ctx context.Context, p iot.Principal, id iot.ID, at time.Time) (iot.Operation, error) {
+	const op = fault.Op("devicemgmt.AsOf")
+	o, known := s.get(ctx, op, p, id, access.Read)
+	if known != nil && !fault.Is(known, fault.NotFound) {
+		return o, known
+	}
+	if known != nil && s.d.Policy.Check(ctx, p, access.Operation, access.Read, access.Object{}) != nil {
+		return o, known
+	}
+	if known != nil || o.LastUpdated.After(at) {
+		v, err := s.d.Store.History(ctx, p.Tenant, id, at)
+		if err != nil {
+			return iot.Operation{}, sqlkit.Fault(op, err)
+		}
+		if len(v) == 0 {
+			return iot.Operation{}, fault.E(op, fault.NotFound, fault.Subject(id.String()), "there was no such operation at that time")
+		}
+		o = v[0].Operation
+		if err := s.may(ctx, p, o, access.Read); err != nil {
+			return iot.Operation{}, err
+		}
+	}
+	if o.Delivery.Time.After(at) {
+		o.Delivery = iot.Delivery{}
 	}
 	return o, nil
 }

@@ -250,3 +250,39 @@ func TestWhoMayDoWhatWithOperations(t *testing.T) {
 	f.kind("a status that is none", err, fault.Invalid)
 	f.kind("delivery of nothing", f.ops.Delivered(ctx, "acme", 4711), fault.NotFound)
 }
+
+func TestOperationsAsTheyWere(t *testing.T) {
+	f := setup(t)
+	o := f.create(admin, f.agent, "restart")
+	born := o.CreationTime
+	f.clock.Advance(time.Minute)
+	executing := iot.Executing
+	_, err := f.ops.Update(ctx, device, o.ID, devicemgmt.Patch{Status: &executing})
+	f.must(err)
+	changed := f.clock.Now()
+	f.clock.Advance(time.Minute)
+	delivered := f.clock.Now()
+	f.must(f.store.SetDelivery(ctx, "acme", o.ID, iot.Delivery{Status: iot.DeliveryDelivered, Time: delivered}))
+	check := func(p iot.Principal, at time.Time, status iot.OperationStatus, delivery string) {
+		t.Helper()
+		was, err := f.ops.AsOf(ctx, p, o.ID, at)
+		if (err == nil) != (status != "") || was.Status != status || was.Delivery.Status != delivery || err != nil && !fault.Is(err, fault.NotFound) {
+			t.Errorf("%s as of %v: %q %+v, %v, want %q %q", p.User, at, was.Status, was.Delivery, err, status, delivery)
+		}
+	}
+	first := o.Delivery.Status
+	for _, p := range []iot.Principal{admin, device} {
+		check(p, born.Add(-time.Millisecond), "", "")
+		check(p, born, iot.Pending, first)
+		check(p, changed.Add(-time.Millisecond), iot.Pending, first)
+		check(p, changed, iot.Executing, "")
+		check(p, delivered, iot.Executing, iot.DeliveryDelivered)
+	}
+	_, err = f.ops.AsOf(ctx, nobody, o.ID, born)
+	f.kind("without the permission", err, fault.Denied)
+	f.must(f.ops.Delete(ctx, admin, devicemgmt.Query{Device: f.agent}))
+	f.clock.Advance(time.Minute)
+	check(admin, born, iot.Pending, first)
+	check(admin, f.clock.Now(), "", "")
+	check(device, born, "", "") // of what is gone, only who may read all sees anything
+}

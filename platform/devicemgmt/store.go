@@ -59,7 +59,8 @@ type Store interface {
 	Held(ctx context.Context, t iot.TenantID, q Query) (Held, error)
 	// SetDelivery records how far an operation got on its way, without a new version.
 	SetDelivery(ctx context.Context, t iot.TenantID, id iot.ID, d iot.Delivery) error
-	History(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version, error)
+	// History returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.
+	History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version, error)
 }
 
 // BulkQuery selects bulk operations, newest first. All conditions must hold, zero values are none.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -18,25 +17,6 @@ const (
 	Connected    = "CONNECTED"
 	Disconnected = "DISCONNECTED"
 )
-
-// AsOf returns an object as it was at a time.
-func (r *Registry) AsOf(ctx context.Context, p iot.Principal, id iot.ID, at time.Time) (iot.ManagedObject, error) {
-	const op = fault.Op("registry.AsOf")
-	versions, err := r.versions(ctx, p, id, at)
-	if err != nil {
-		return iot.ManagedObject{}, err
-	}
-	if len(versions) > 0 {
-		return versions[0].Object, nil
-	}
-	if now, err := r.Get(ctx, p, id); err == nil && !now.LastUpdated.After(at) {
-		return now.ManagedObject, nil
-	}
-	if _, err := r.History(ctx, p, id); err != nil {
-		return iot.ManagedObject{}, err
-	}
-	return iot.ManagedObject{}, fault.E(op, fault.NotFound, fault.Subject(id.String()), errNoVersion, errNoVersion.Error())
-}
 
 // Touch records signs of life of objects and publishes those whose availability or connection changed, or that ask for it. It acts for the platform.
 func (r *Registry) Touch(ctx context.Context, t iot.TenantID, touches map[iot.ID]Touch) error {

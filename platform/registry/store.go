@@ -48,7 +48,8 @@ type Query struct {
 	Type        string
 	Fragment    string // top-level fragment that must exist
 	Owner       string
-	Text        string // any token occurs in id, type, name, owner or an external id
+	Until       time.Time // last changed by then; zero: no condition
+	Text        string    // any token occurs in id, type, name, owner or an external id
 	OnlyDevices bool
 	OnlyRoots   bool          // no parent that is in scope
 	Parent      iot.ID        // children of Parent by Kind, in the order in which they were added
@@ -89,6 +90,11 @@ type Store interface {
 	Delete(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision) ([]iot.ManagedObject, error)
 	// History returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.
 	History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version, error)
+	// Former returns, in the order of ids, those superseded versions that were current at a time and for which match is true. It looks at up to limit
+	// versions that were current then, and says at how many; match must have no other effect.
+	Former(ctx context.Context, t iot.TenantID, at time.Time, limit int, match func(iot.ManagedObject) bool) (versions []iot.ManagedObject, looked int, err error)
+	// Ended counts the versions of objects that ended after a time, up to limit.
+	Ended(ctx context.Context, t iot.TenantID, after time.Time, limit int) (int, error)
 }
 
 // Version is a superseded version of an object.

@@ -81,7 +81,7 @@ func (tm *Telemetry) downOf(ctx context.Context, t iot.TenantID, a iot.Alarm, wi
 	began := a.CreationTime
 	var versions []Version[iot.Alarm]
 	if !a.LastUpdated.Equal(a.CreationTime) {
-		if versions, err = tm.d.Store.AlarmHistory(ctx, t, a.ID); err != nil {
+		if versions, err = tm.d.Store.AlarmHistory(ctx, t, a.ID, time.Time{}); err != nil {
 			return nil, err
 		}
 	}

@@ -95,7 +95,8 @@ type Events interface {
 	ExpireEvents(ctx context.Context, t iot.TenantID, q EventQuery) ([]iot.Event, error)
 	// HeldEvents counts the events that match q, and their sources.
 	HeldEvents(ctx context.Context, t iot.TenantID, q EventQuery) (Held, error)
-	EventHistory(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version[iot.Event], error)
+	// EventHistory returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.
+	EventHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version[iot.Event], error)
 }
 
 // Alarms keeps alarms.
@@ -115,7 +116,8 @@ type Alarms interface {
 	HeldAlarms(ctx context.Context, t iot.TenantID, q AlarmQuery) (Held, error)
 	// OpenAlarms counts the alarms of a source that are not cleared.
 	OpenAlarms(ctx context.Context, t iot.TenantID, source iot.ID) (registry.Counters, error)
-	AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID) ([]Version[iot.Alarm], error)
+	// AlarmHistory is EventHistory for alarms.
+	AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version[iot.Alarm], error)
 }
 
 // AlarmUpdate is an alarm before and after a change. Written is false if the change made no difference.

@@ -199,7 +199,7 @@ func getAlarm(c *call) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.s.Telemetry.Alarm(c.ctx, c.p, id)
+	a, err := past(c, id, c.s.Telemetry.Alarm, c.s.Telemetry.AlarmAsOf)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,11 @@ type Route struct {
 	Tagged bool
 	// Download lets a browser fetch with its cookie alone, as links and images do. Only for GET.
 	Download bool
-	handle   func(*call) error
+	// Dated answers as of the time that the parameter asOf names. Everywhere else the parameter is refused: nothing answers with the present under it.
+	Dated bool
+	// Passing leaves all parameters to somebody else, who knows what they mean.
+	Passing bool
+	handle  func(*call) error
 }
 
 // readMode reads the header of writes. c8y: what means nothing unless it is stored is stored in every mode, which then says only whether subscribers are told;
@@ -270,6 +274,47 @@ func (c *call) time(name string) (time.Time, error) {
 		return t, fault.E(fault.Op("c8yrest.Query"), fault.Invalid, "the parameter "+name+" must be a date or date-time such as 2026-01-31T12:00:00.000Z")
 	}
 	return t, nil
+}
+
+// asOf reads the parameter of that name. ok is false if it is absent.
+func (c *call) asOf() (at time.Time, ok bool, err error) {
+	if !c.query.Has("asOf") {
+		return at, false, nil
+	}
+	if at, err = c.time("asOf"); err == nil && at.IsZero() {
+		err = fault.E(fault.Op("c8yrest.AsOf"), fault.Invalid, "the parameter asOf must be a date or date-time such as 2026-01-31T12:00:00.000Z")
+	}
+	return at, true, err
+}
+
+// past reads a document as it is or, if the parameter asOf says so, as it was.
+func past[D any](c *call, id iot.ID, get func(context.Context, iot.Principal, iot.ID) (D, error), asOf func(context.Context, iot.Principal, iot.ID, time.Time) (D, error)) (D, error) {
+	at, ok, err := c.asOf()
+	switch {
+	case err != nil:
+		var none D
+		return none, err
+	case ok:
+		return asOf(c.ctx, c.p, id, at)
+	}
+	return get(c.ctx, c.p, id)
+}
+
+// datable refuses the parameter asOf where it has no meaning.
+func (c *call) datable() error {
+	const op = fault.Op("c8yrest.AsOf")
+	if !c.query.Has("asOf") || c.route.Passing || c.route.Path == "" {
+		return nil
+	}
+	if !c.route.Dated {
+		return fault.E(op, fault.Invalid, "the parameter asOf cannot be used here: what was there at a time is kept of managed objects, tenant options, and single alarms, events and operations")
+	}
+	for _, name := range []string{"withChildren", "withChildrenCount", "withParents", "withGroups"} {
+		if c.flag(name, false) {
+			return fault.E(op, fault.Invalid, "asOf cannot be combined with "+name+": relations have no history")
+		}
+	}
+	return nil
 }
 
 // span reads a pair of bounds.

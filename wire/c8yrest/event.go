@@ -248,7 +248,7 @@ func getEvent(c *call) error {
 	if err != nil {
 		return err
 	}
-	e, err := c.s.Telemetry.Event(c.ctx, c.p, id)
+	e, err := past(c, id, c.s.Telemetry.Event, c.s.Telemetry.EventAsOf)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package c8yrest
 import (
 	"cmp"
 	"net/http"
-	"slices"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -58,15 +57,11 @@ func listObjects(c *call) error {
 		return err
 	}
 	q.Offset, q.Limit, q.Count = p.offset(), p.size, p.count()
-	var objects []registry.Object
-	if c.query.Has("asOf") {
-		objects, p.total, err = c.listAsOf(q)
-	} else {
-		objects, p.total, err = c.s.Registry.List(c.ctx, c.p, q)
-	}
+	objects, n, err := c.objects(q)
 	if err != nil {
 		return err
 	}
+	p.total = n
 	r, err := c.refs(objects, c.view())
 	if err != nil {
 		return err
@@ -79,38 +74,29 @@ func listObjects(c *call) error {
 	})
 }
 
-// listAsOf reads objects as they were. They must be named: which objects once met a condition is not kept.
-func (c *call) listAsOf(q registry.Query) (out []registry.Object, n int, err error) {
-	const op = fault.Op("c8yrest.AsOf")
-	at, err := c.time("asOf")
+// objects reads a page of managed objects, as they are or as they were.
+func (c *call) objects(q registry.Query) ([]registry.Object, int, error) {
+	at, past, err := c.asOf()
 	if err != nil {
 		return nil, 0, err
 	}
+	if !past {
+		return c.s.Registry.List(c.ctx, c.p, q)
+	}
 	for name := range c.query {
 		switch name {
-		case "asOf", "ids", "pageSize", "currentPage", "withTotalPages", "withTotalElements", "withChildren", "withParents", "skipChildrenNames":
+		case "asOf", "ids", "type", "fragmentType", "owner", "pageSize", "currentPage", "withTotalPages", "withTotalElements", "skipChildrenNames",
+			"withChildren", "withChildrenCount", "withParents", "withGroups": // of the last four, no is the only answer that came so far
 		default:
-			return nil, 0, fault.E(op, fault.Invalid, "asOf reads objects that the parameter ids names; it cannot be combined with "+name)
+			return nil, 0, fault.E(fault.Op("c8yrest.AsOf"), fault.Invalid, "asOf cannot be combined with "+clip(name)+": it takes ids, type, fragmentType and owner")
 		}
 	}
-	if q.IDs == nil || at.IsZero() {
-		return nil, 0, fault.E(op, fault.Invalid, "asOf needs a time, and the parameter ids to name the objects")
+	found, n, err := c.s.Registry.ListAsOf(c.ctx, c.p, q, at)
+	out := make([]registry.Object, len(found))
+	for i, mo := range found {
+		out[i].ManagedObject = mo
 	}
-	ids := slices.Compact(slices.Sorted(slices.Values(q.IDs)))
-	for _, id := range ids {
-		mo, err := c.s.Registry.AsOf(c.ctx, c.p, id, at)
-		switch {
-		case fault.Is(err, fault.NotFound), fault.Is(err, fault.Denied): // as in other lists: what one may not read is not there
-			continue
-		case err != nil:
-			return nil, 0, err
-		}
-		if n >= q.Offset && len(out) < q.Limit {
-			out = append(out, registry.Object{ManagedObject: mo})
-		}
-		n++
-	}
-	return out, n, nil
+	return out, n, err
 }
 
 func countObjects(c *call) error {
@@ -119,7 +105,7 @@ func countObjects(c *call) error {
 		return err
 	}
 	q.Count = true
-	_, n, err := c.s.Registry.List(c.ctx, c.p, q)
+	_, n, err := c.objects(q)
 	if err != nil {
 		return err
 	}
@@ -238,21 +224,21 @@ func (c *call) patch(id iot.ID, d iot.Doc) (registry.Object, error) {
 	return c.s.Registry.Patch(c.passing(), c.p, id, draft)
 }
 
-// getObject also takes c8y-compatible extras of ours: ?asOf= reads the object as it was.
+// getObject also takes asOf, an addition of ours: the object as it was.
 func getObject(c *call) error {
 	id, err := c.id("id", "managedObject")
 	if err != nil {
 		return err
 	}
 	var mo registry.Object
-	at, err := c.time("asOf")
+	at, past, err := c.asOf()
 	if err != nil {
 		return err
 	}
-	if at.IsZero() {
-		mo, err = c.s.Registry.Get(c.ctx, c.p, id)
-	} else {
+	if past {
 		mo.ManagedObject, err = c.s.Registry.AsOf(c.ctx, c.p, id, at)
+	} else {
+		mo, err = c.s.Registry.Get(c.ctx, c.p, id)
 	}
 	if err != nil {
 		return err
@@ -261,7 +247,7 @@ func getObject(c *call) error {
 	if err != nil {
 		return err
 	}
-	if at.IsZero() {
+	if !past {
 		c.version = versionOf(mo.ManagedObject)
 	}
 	var o object

@@ -170,13 +170,14 @@ func parametersOf(rt Route, name string) (out []schema) {
 	}
 	switch rt.Method + " " + rt.Path {
 	case "GET /inventory/managedObjects":
-		use("query", "type", "fragmentType", "owner", "ids", "text", "asOf")
-	case "GET /inventory/managedObjects/{id}":
-		use("asOf")
+		use("query", "type", "fragmentType", "owner", "ids", "text")
 	case "GET /measurement/measurements", "GET /event/events", "GET /alarm/alarms", "GET /isobar/changes":
 		use("source", "dateFrom", "dateTo")
 	case "GET /isobar/usage":
 		use("dateFrom", "dateTo", "kind", "consumer")
+	}
+	if rt.Dated {
+		use("asOf")
 	}
 	if rt.Access != Public && (rt.Method == http.MethodPost || rt.Method == http.MethodPut || rt.Method == http.MethodDelete) {
 		use("changeSet", "reason")
@@ -193,7 +194,7 @@ func parameters() schema {
 		"currentPage":       schema{"name": "currentPage", "in": "query", "description": "The page, from 1.", "schema": schema{"type": "integer", "minimum": 1, "default": 1}},
 		"withTotalPages":    query("boolean", "withTotalPages", "Also count the pages."),
 		"withTotalElements": query("boolean", "withTotalElements", "Also count the items."),
-		"asOf":              query("string", "asOf", "Read it as it was at this date-time. In a list together with ids."),
+		"asOf":              query("string", "asOf", "Read it as it was at this date-time. In a list of managed objects with ids, type, fragmentType and owner only."),
 		"changeSet":         schema{"name": setHeader, "in": "header", "description": "The change set that the change belongs to.", "schema": schema{"type": "string", "maxLength": 64}},
 		"reason":            schema{"name": reasonHeader, "in": "header", "description": "Why the change is made.", "schema": schema{"type": "string", "maxLength": 1000}},
 	}

@@ -175,7 +175,7 @@ func getOperation(c *call) error {
 	if err != nil {
 		return err
 	}
-	op, err := c.s.Operations.Get(c.ctx, c.p, id)
+	op, err := past(c, id, c.s.Operations.Get, c.s.Operations.AsOf)
 	if err != nil {
 		return err
 	}

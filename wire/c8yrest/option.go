@@ -50,12 +50,24 @@ func (c *call) storedOption(x tenancy.Option) error {
 	})
 }
 
+// options reads the options of a category, all if it is empty, as they are or as they were.
+func (c *call) options(category string) ([]tenancy.Option, error) {
+	at, past, err := c.asOf()
+	switch {
+	case err != nil:
+		return nil, err
+	case past:
+		return c.s.Tenants.OptionsAsOf(c.ctx, c.p, category, at)
+	}
+	return c.s.Tenants.Options(c.ctx, c.p, category)
+}
+
 func listOptions(c *call) error {
 	p, err := c.page()
 	if err != nil {
 		return err
 	}
-	options, err := c.s.Tenants.Options(c.ctx, c.p, "")
+	options, err := c.options("")
 	if err != nil {
 		return err
 	}
@@ -92,7 +104,7 @@ func createOption(c *call) error {
 }
 
 func (c *call) optionMap(category string) ([]byte, error) {
-	options, err := c.s.Tenants.Options(c.ctx, c.p, category)
+	options, err := c.options(category)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +156,7 @@ func (c *call) optionKey() tenancy.OptionKey {
 
 func getOption(c *call) error {
 	key := c.optionKey()
-	options, err := c.s.Tenants.Options(c.ctx, c.p, key.Category)
+	options, err := c.options(key.Category)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const publishedPath = "/isobar/published"
 
 func publishedRoutes() []Route {
 	const one, definition = publishedPath + "/{name}/{version}", publishedPath + "/{name}/{version}/definition"
-	return []Route{get(publishedPath, listPublished), post(publishedPath, publishEndpoint), get(one, callPublished),
+	return []Route{get(publishedPath, listPublished), post(publishedPath, publishEndpoint), passing(get(one, callPublished)),
 		get(definition, getDefinition), put(definition, changeDefinition), del(definition, deleteDefinition), get("/isobar/publishedApi.json", getPublishedAPI)}
 }
 

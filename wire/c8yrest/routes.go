@@ -27,6 +27,8 @@ func del(path string, h func(*call) error) Route {
 func public(r Route) Route   { r.Access = Public; return r }
 func tagged(r Route) Route   { r.Tagged = true; return r }
 func download(r Route) Route { r.Download = true; return r }
+func dated(r Route) Route    { r.Dated = true; return r }
+func passing(r Route) Route  { r.Passing = true; return r }
 
 func rootRoutes() []Route {
 	out := []Route{get("/platform", platform), get("/features", features), get("/application", apiRoot)}
@@ -39,8 +41,8 @@ func rootRoutes() []Route {
 func inventoryRoutes() []Route {
 	const mo = "/inventory/managedObjects"
 	out := []Route{
-		post(mo, createObjects), get(mo, listObjects), put(mo, updateObjects), get(mo+"/count", countObjects),
-		tagged(get(mo+"/{id}", getObject)), put(mo+"/{id}", updateObject), del(mo+"/{id}", deleteObject),
+		post(mo, createObjects), dated(get(mo, listObjects)), put(mo, updateObjects), dated(get(mo+"/count", countObjects)),
+		dated(tagged(get(mo+"/{id}", getObject))), put(mo+"/{id}", updateObject), del(mo+"/{id}", deleteObject),
 		get(mo+"/{id}/availability", getAvailability), get(mo+"/{id}/supportedMeasurements", supportedMeasurements), get(mo+"/{id}/supportedSeries", supportedSeries),
 		get(mo+"/{id}/user", getObjectUser), put(mo+"/{id}/user", putObjectUser), get(mo+"/{id}/history", getHistory),
 		get(mo+"/{id}/deviceParents", listParents), get(mo+"/{id}/assetParents", listParents), get(mo+"/{id}/additionParents", listParents),
@@ -60,9 +62,9 @@ func dataRoutes() []Route {
 	const m, e, a = "/measurement/measurements", "/event/events", "/alarm/alarms"
 	return []Route{
 		post(m, createMeasurements), get(m, listMeasurements), del(m, deleteMeasurements), get(m+"/series", getSeries), get(m+"/latest", getLatest), get(m+"/{id}", getMeasurement), del(m+"/{id}", deleteMeasurement),
-		post(e, createEvent), get(e, listEvents), del(e, deleteEvents), get(e+"/{id}", getEvent), put(e+"/{id}", updateEvent), del(e+"/{id}", deleteEvent),
+		post(e, createEvent), get(e, listEvents), del(e, deleteEvents), dated(get(e+"/{id}", getEvent)), put(e+"/{id}", updateEvent), del(e+"/{id}", deleteEvent),
 		post(e+"/{id}/binaries", attach), put(e+"/{id}/binaries", attach), download(get(e+"/{id}/binaries", getAttachment)), del(e+"/{id}/binaries", detach),
-		post(a, createAlarm), get(a, listAlarms), put(a, updateAlarms), del(a, deleteAlarms), post(a+"/upsert", upsertAlarm), get(a+"/count", countAlarms), get(a+"/{id}", getAlarm), put(a+"/{id}", updateAlarm),
+		post(a, createAlarm), get(a, listAlarms), put(a, updateAlarms), del(a, deleteAlarms), post(a+"/upsert", upsertAlarm), get(a+"/count", countAlarms), dated(get(a+"/{id}", getAlarm)), put(a+"/{id}", updateAlarm),
 		get("/isobar/publications", listRaw), get("/isobar/ledgers", listLedgers), get("/isobar/ledgers/{id}", getLedger),
 		get("/audit/auditRecords", listAudit), post("/audit/auditRecords", createAudit), get("/audit/auditRecords/{id}", getAudit),
 	}
@@ -71,7 +73,7 @@ func dataRoutes() []Route {
 func deviceRoutes() []Route {
 	const op, req = "/devicecontrol/operations", "/devicecontrol/newDeviceRequests"
 	return []Route{
-		post(op, createOperation), get(op, listOperations), del(op, deleteOperations), get(op+"/{id}", getOperation), put(op+"/{id}", updateOperation),
+		post(op, createOperation), get(op, listOperations), del(op, deleteOperations), dated(get(op+"/{id}", getOperation)), put(op+"/{id}", updateOperation),
 		post(req, createRegistration), get(req, listRegistrations), post(req+"/acceptAll", acceptAll), put(req+"/acceptAll", acceptAll), get(req+"/limit", registrationLimit),
 		get(req+"/{id}", getRegistration), put(req+"/{id}", updateRegistration), del(req+"/{id}", deleteRegistration),
 		post("/devicecontrol/deviceCredentials", deviceCredentials),
@@ -98,8 +100,8 @@ func tenantRoutes() []Route {
 		post("/tenant/tenants", createTenant), put("/tenant/tenants/{tenant}", updateTenant), del("/tenant/tenants/{tenant}", deleteTenant), get("/isobar/tenants/receipts", listReceipts),
 		public(get("/tenant/loginOptions", loginOptions)), get("/tenant/loginOptions/{id}", loginOption),
 		public(post("/tenant/oauth", oauthCookies)), public(post("/tenant/oauth/token", oauthToken)),
-		get(o, listOptions), post(o, createOption), get(o+"/{category}", getOptions), put(o+"/{category}", putOptions),
-		get(o+"/{category}/{key}", getOption), put(o+"/{category}/{key}", putOption), del(o+"/{category}/{key}", deleteOption),
+		dated(get(o, listOptions)), post(o, createOption), dated(get(o+"/{category}", getOptions)), put(o+"/{category}", putOptions),
+		dated(get(o+"/{category}/{key}", getOption)), put(o+"/{category}/{key}", putOption), del(o+"/{category}/{key}", deleteOption),
 		get("/tenant/system/options", listSystemOptions), get("/tenant/system/options/{category}/{key}", getSystemOption),
 	}
 }

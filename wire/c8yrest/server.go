@@ -207,6 +207,9 @@ func (c *call) run() (err error) {
 			return fault.E(fault.Op("c8yrest.Query"), fault.Malformed, "the query string is not valid UTF-8")
 		}
 	}
+	if err := c.datable(); err != nil {
+		return err
+	}
 	if err := c.readMode(); err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (s *Server) ServeService(w http.ResponseWriter, r *http.Request) {
 		s.preflight(w, r, corsMethods)
 		return
 	}
-	rt := Route{Path: "/service/", handle: passOn}
+	rt := Route{Path: "/service/", Passing: true, handle: passOn}
 	// A browser opens links with its cookie alone. It does so for WebSockets of any site as well, so that these must come from our own.
 	rt.Download = r.Method == http.MethodGet && (r.Header.Get("Upgrade") == "" || sameOrigin(r))
 	s.serve(w, r, rt)

@@ -2,11 +2,17 @@
 package tenancysql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
@@ -193,12 +199,45 @@ func (s *Store) DeleteOption(ctx context.Context, t iot.TenantID, key tenancy.Op
 	})
 }
 
+// OptionsAsOf implements tenancy.Store.
+func (s *Store) OptionsAsOf(ctx context.Context, t iot.TenantID, category string, at time.Time) (out []tenancy.Option, err error) {
+	values := map[tenancy.OptionKey]string{}
+	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+		var o tenancy.Option
+		err := r.Scan(&o.Category, &o.Key, &o.Value)
+		values[o.OptionKey] = o.Value
+		return err
+	}, `SELECT category, key, value FROM tenant_option WHERE tenant = ? AND (category = ? OR ? = '') AND rev_at <= ?`, string(t), category, category, at.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	// The former ones last, so that what is superseded between the two reads is in both, and nothing is in neither.
+	err = s.db.EachAsOf(ctx, string(t), string(iot.KindOption), at, math.MaxInt32, func(v sqlkit.Superseded) error {
+		c, key, _ := strings.Cut(v.ID, "/") // a category has no slash
+		value, ok := iot.RawText(v.Doc)
+		if !ok {
+			return fmt.Errorf("a version of the option %s is no text", v.ID)
+		}
+		if category == "" || c == category {
+			values[tenancy.OptionKey{Category: c, Key: key}] = value
+		}
+		return nil
+	})
+	for key, value := range values {
+		out = append(out, tenancy.Option{OptionKey: key, Value: value})
+	}
+	slices.SortFunc(out, func(a, b tenancy.Option) int {
+		return cmp.Or(cmp.Compare(a.Category, b.Category), cmp.Compare(a.Key, b.Key))
+	})
+	return out, err
+}
+
 func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key tenancy.OptionKey, deleted bool, rev sqlkit.Revision) error {
-	var value string
+	var value, by, set string
 	var at int64
-	err := tx.QueryRow(ctx, `SELECT value, rev_at FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`+tx.ForUpdate(), string(t), key.Category, key.Key).Scan(&value, &at)
+	err := tx.QueryRow(ctx, `SELECT value, rev_at, rev_by, rev_set FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`+tx.ForUpdate(), string(t), key.Category, key.Key).Scan(&value, &at, &by, &set)
 	if err != nil {
 		return err
 	}
-	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindOption), ID: key.Category + "/" + key.Key, From: sqlkit.Time(at), Until: rev, Deleted: deleted, Doc: iot.AppendText(nil, value)})
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindOption), ID: key.Category + "/" + key.Key, From: sqlkit.Time(at), Until: rev, Deleted: deleted, Doc: iot.AppendText(nil, value), FromBy: by, FromSet: set})
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"embed"
 	"encoding/json"
+	"time"
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
@@ -204,8 +205,8 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old iot.Opera
 }
 
 // History implements devicemgmt.Store.
-func (s *Store) History(ctx context.Context, t iot.TenantID, id iot.ID) ([]devicemgmt.Version, error) {
-	rows, err := s.db.History(ctx, string(t), string(iot.KindOperation), id.String())
+func (s *Store) History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]devicemgmt.Version, error) {
+	rows, err := s.db.Versions(ctx, string(t), string(iot.KindOperation), id.String(), at)
 	if err != nil {
 		return nil, err
 	}

@@ -151,9 +151,14 @@ func testUpdate(t *testing.T, f *fixture) {
 	if f.list(devicemgmt.Query{Fragment: "a"}) != "" || f.list(devicemgmt.Query{Fragment: "b"}) != "d" {
 		t.Error("the fragments are not found as they are now")
 	}
-	v, err := f.s.History(f.ctx, tenant, id)
+	v, err := f.s.History(f.ctx, tenant, id, time.Time{})
 	if err != nil || len(v) != 1 || v[0].Operation.Status != iot.Pending || !v[0].Operation.Fragments.Has("a") || v[0].Until.By != "ann" || !v[0].From.Equal(at(1)) {
 		t.Errorf("history %+v, %v", v, err)
+	}
+	for when, want := range map[int]int{0: 0, 1: 1, 299: 1, 300: 0} { // from its creation up to the change
+		if v, err := f.s.History(f.ctx, tenant, id, at(when)); err != nil || len(v) != want {
+			t.Errorf("as of %d: %+v, %v, want %d", when, v, err, want)
+		}
 	}
 	if _, _, _, err := f.s.Update(f.ctx, tenant, 99999, rev(1), change); !errors.Is(err, sql.ErrNoRows) {
 		t.Errorf("update of nothing: %v", err)
@@ -167,7 +172,7 @@ func testDelivery(t *testing.T, f *fixture) {
 	if err != nil || o.Delivery != (iot.Delivery{Status: iot.DeliveryDelivered, Time: at(2)}) || o.Status != iot.Pending || !o.LastUpdated.Equal(at(1)) {
 		t.Errorf("stored %+v, %v", o, err)
 	}
-	if v, err := f.s.History(f.ctx, tenant, id); err != nil || len(v) != 0 {
+	if v, err := f.s.History(f.ctx, tenant, id, time.Time{}); err != nil || len(v) != 0 {
 		t.Errorf("history %v, %v", v, err)
 	}
 	if err := f.s.SetDelivery(f.ctx, tenant, 99999, iot.Delivery{}); !errors.Is(err, sql.ErrNoRows) {
@@ -193,7 +198,7 @@ func testDelete(t *testing.T, f *fixture) {
 	if got := f.list(devicemgmt.Query{Fragment: "f"}); got != "stays" {
 		t.Errorf("left %q", got)
 	}
-	if v, err := f.s.History(f.ctx, tenant, first); err != nil || len(v) != 1 || !v[0].Deleted {
+	if v, err := f.s.History(f.ctx, tenant, first, time.Time{}); err != nil || len(v) != 1 || !v[0].Deleted {
 		t.Errorf("history %+v, %v", v, err)
 	}
 }
@@ -225,7 +230,7 @@ func testExpire(t *testing.T, f *fixture) {
 	if got := f.list(devicemgmt.Query{}); got != "young" {
 		t.Errorf("left %q", got)
 	}
-	if v, err := f.s.History(f.ctx, tenant, first); err != nil || len(v) != 0 {
+	if v, err := f.s.History(f.ctx, tenant, first, time.Time{}); err != nil || len(v) != 0 {
 		t.Errorf("versions stay: %+v, %v", v, err)
 	}
 }

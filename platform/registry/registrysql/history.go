@@ -1,10 +1,10 @@
 package registrysql
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
+	"slices"
 	"time"
 
 	"github.com/isobar-iot/isobar/iot"
@@ -26,16 +26,7 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old iot.Manag
 
 // History implements registry.Store.
 func (s *Store) History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]registry.Version, error) {
-	var rows []sqlkit.Superseded
-	var err error
-	if at.IsZero() {
-		rows, err = s.db.History(ctx, string(t), string(iot.KindManagedObject), id.String())
-	} else {
-		rows = make([]sqlkit.Superseded, 1)
-		if rows[0], err = s.db.AsOf(ctx, string(t), string(iot.KindManagedObject), id.String(), at); errors.Is(err, sql.ErrNoRows) {
-			return nil, nil
-		}
-	}
+	rows, err := s.db.Versions(ctx, string(t), string(iot.KindManagedObject), id.String(), at)
 	if err != nil {
 		return nil, err
 	}
@@ -47,4 +38,27 @@ func (s *Store) History(ctx context.Context, t iot.TenantID, id iot.ID, at time.
 		}
 	}
 	return out, nil
+}
+
+// Former implements registry.Store.
+func (s *Store) Former(ctx context.Context, t iot.TenantID, at time.Time, limit int, match func(iot.ManagedObject) bool) (out []iot.ManagedObject, looked int, err error) {
+	err = s.db.EachAsOf(ctx, string(t), string(iot.KindManagedObject), at, limit, func(v sqlkit.Superseded) error {
+		looked++
+		var o iot.ManagedObject
+		if err := json.Unmarshal(v.Doc, &o); err != nil {
+			return err
+		}
+		if match(o) {
+			out = append(out, o)
+		}
+		return nil
+	})
+	slices.SortStableFunc(out, func(a, b iot.ManagedObject) int { return cmp.Compare(a.ID, b.ID) })
+	out = slices.CompactFunc(out, func(a, b iot.ManagedObject) bool { return a.ID == b.ID }) // clocks of nodes may have disagreed
+	return out, looked, err
+}
+
+// Ended implements registry.Store.
+func (s *Store) Ended(ctx context.Context, t iot.TenantID, after time.Time, limit int) (int, error) {
+	return s.db.Ended(ctx, string(t), string(iot.KindManagedObject), after, limit)
 }

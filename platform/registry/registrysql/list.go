@@ -332,6 +332,9 @@ func (b *builder) simple(q registry.Query, scope access.Scope) {
 	if q.Owner != "" {
 		b.where("m.owner = ?", q.Owner)
 	}
+	if !q.Until.IsZero() {
+		b.where("m.updated <= ?", q.Until.UnixMilli())
+	}
 	if q.OnlyDevices {
 		cond, args := b.isDevice()
 		b.where(cond, args...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
@@ -185,6 +186,6 @@ func (s *Store) OpenAlarms(ctx context.Context, t iot.TenantID, source iot.ID) (
 }
 
 // AlarmHistory implements telemetry.Alarms.
-func (s *Store) AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID) ([]telemetry.Version[iot.Alarm], error) {
-	return history[iot.Alarm](ctx, s, t, iot.KindAlarm, id)
+func (s *Store) AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]telemetry.Version[iot.Alarm], error) {
+	return history[iot.Alarm](ctx, s, t, iot.KindAlarm, id, at)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
@@ -216,6 +217,6 @@ func (s *Store) lockRow() string {
 }
 
 // EventHistory implements telemetry.Events.
-func (s *Store) EventHistory(ctx context.Context, t iot.TenantID, id iot.ID) ([]telemetry.Version[iot.Event], error) {
-	return history[iot.Event](ctx, s, t, iot.KindEvent, id)
+func (s *Store) EventHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]telemetry.Version[iot.Event], error) {
+	return history[iot.Event](ctx, s, t, iot.KindEvent, id, at)
 }

@@ -117,8 +117,8 @@ func direction(ascending bool) string {
 	return " DESC"
 }
 
-func history[D any](ctx context.Context, s *Store, t iot.TenantID, kind iot.Kind, id iot.ID) ([]telemetry.Version[D], error) {
-	rows, err := s.db.History(ctx, string(t), string(kind), id.String())
+func history[D any](ctx context.Context, s *Store, t iot.TenantID, kind iot.Kind, id iot.ID, at time.Time) ([]telemetry.Version[D], error) {
+	rows, err := s.db.Versions(ctx, string(t), string(kind), id.String(), at)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -82,7 +83,7 @@ func testRaiseConcurrently(t *testing.T, f *fixture) {
 		if err != nil || a.Count != callers*times || n != 1 {
 			t.Errorf("count %d, created %d times, %v", a.Count, n, err)
 		}
-		if v, err := f.s.AlarmHistory(f.ctx, tenant, id); err != nil || len(v) != callers*times-1 {
+		if v, err := f.s.AlarmHistory(f.ctx, tenant, id, time.Time{}); err != nil || len(v) != callers*times-1 {
 			t.Errorf("%d versions, %v", len(v), err)
 		}
 	}
@@ -203,11 +204,11 @@ func testAlarmUpdates(t *testing.T, f *fixture) {
 	if len(updates) != 5 || written != 4 {
 		t.Errorf("%d found, %d written", len(updates), written)
 	}
-	v, err := f.s.AlarmHistory(f.ctx, tenant, ids[0])
+	v, err := f.s.AlarmHistory(f.ctx, tenant, ids[0], time.Time{})
 	if err != nil || len(v) != 1 || v[0].Document.Status != iot.Active || !v[0].Document.Fragments.Has("f") {
 		t.Errorf("history %+v, %v", v, err)
 	}
-	if v, err := f.s.AlarmHistory(f.ctx, tenant, ids[3]); err != nil || len(v) != 0 {
+	if v, err := f.s.AlarmHistory(f.ctx, tenant, ids[3], time.Time{}); err != nil || len(v) != 0 {
 		t.Errorf("an update that changes nothing made a version: %v, %v", v, err)
 	}
 }
@@ -219,7 +220,7 @@ func testAlarmDelete(t *testing.T, f *fixture) {
 	if err != nil || len(gone) != 1 || gone[0].ID != a.ID || f.alarms(telemetry.AlarmQuery{}) != "b" {
 		t.Errorf("gone %+v, %v", gone, err)
 	}
-	v, err := f.s.AlarmHistory(f.ctx, tenant, a.ID)
+	v, err := f.s.AlarmHistory(f.ctx, tenant, a.ID, time.Time{})
 	if err != nil || len(v) != 1 || !v[0].Deleted {
 		t.Errorf("history %+v, %v", v, err)
 	}

@@ -3,6 +3,7 @@ package telemetrytest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/telemetry"
@@ -64,7 +65,7 @@ func testExpire(t *testing.T, f *fixture) {
 	if _, n, err := f.s.Events(f.ctx, tenant, all, telemetry.EventQuery{Count: true}); n != 3 || err != nil {
 		t.Errorf("%d are left, %v", n, err)
 	}
-	if v, err := f.s.EventHistory(f.ctx, tenant, first); err != nil || len(v) != 0 {
+	if v, err := f.s.EventHistory(f.ctx, tenant, first, time.Time{}); err != nil || len(v) != 0 {
 		t.Errorf("versions stay: %+v, %v", v, err)
 	}
 	a := f.alarm("a", 1, "x", 1, iot.Major, iot.Cleared)
@@ -85,7 +86,7 @@ func testExpire(t *testing.T, f *fixture) {
 	if gone, err := f.s.ExpireAlarms(f.ctx, tenant, aq); err != nil || len(gone) != 1 || gone[0].ID != a.ID {
 		t.Errorf("removed %+v, %v", gone, err)
 	}
-	if v, err := f.s.AlarmHistory(f.ctx, tenant, a.ID); err != nil || len(v) != 0 {
+	if v, err := f.s.AlarmHistory(f.ctx, tenant, a.ID, time.Time{}); err != nil || len(v) != 0 {
 		t.Errorf("versions stay: %+v, %v", v, err)
 	}
 	if _, n, err := f.s.Alarms(f.ctx, tenant, all, telemetry.AlarmQuery{Count: true}); n != 2 || err != nil {

@@ -171,7 +171,7 @@ func testEventUpdate(t *testing.T, f *fixture) {
 	if err != nil || len(gone) != 1 || gone[0].ID != id {
 		t.Fatalf("delete: %v, %v", gone, err)
 	}
-	versions, err := f.s.EventHistory(f.ctx, tenant, id)
+	versions, err := f.s.EventHistory(f.ctx, tenant, id, time.Time{})
 	f.must(err)
 	if len(versions) != 2 || versions[0].Document.Text != "before" || versions[0].Deleted || !versions[0].Until.At.Equal(at(300)) ||
 		versions[1].Document.Text != "after" || !versions[1].Deleted || !versions[1].From.Equal(at(300)) || versions[1].Until.By != "ann" {
@@ -179,6 +179,13 @@ func testEventUpdate(t *testing.T, f *fixture) {
 	}
 	if _, err := f.s.Event(f.ctx, tenant, id); !errors.Is(err, sql.ErrNoRows) {
 		t.Errorf("get: %v", err)
+	}
+	for when, want := range map[int]string{100: "", 101: "before", 299: "before", 300: "after", 399: "after", 400: ""} {
+		v, err := f.s.EventHistory(f.ctx, tenant, id, at(when))
+		f.must(err)
+		if (len(v) == 1) != (want != "") || len(v) == 1 && v[0].Document.Text != want {
+			t.Errorf("as of %d: %+v, want %q", when, v, want)
+		}
 	}
 	if _, _, err := f.s.UpdateEvent(f.ctx, tenant, id, rev(500), change); !errors.Is(err, sql.ErrNoRows) {
 		t.Errorf("update: %v", err)
@@ -232,7 +239,7 @@ func testTenants(t *testing.T, f *fixture) {
 	if f.events(telemetry.EventQuery{}) != "mine" || f.alarms(telemetry.AlarmQuery{}) != "mine" {
 		t.Error("a deletion reached another tenant")
 	}
-	if v, err := f.s.EventHistory(f.ctx, tenant, id); err != nil || len(v) != 0 {
+	if v, err := f.s.EventHistory(f.ctx, tenant, id, time.Time{}); err != nil || len(v) != 0 {
 		t.Errorf("history: %v, %v", v, err)
 	}
 }
