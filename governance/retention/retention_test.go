@@ -47,6 +47,7 @@ func (a *auditor) Record(_ context.Context, p iot.Principal, r iot.AuditRecord) 
 
 // keeper remembers what it was asked.
 type keeper struct {
+	then  func() // called when asked; may be nil
 	mu    sync.Mutex
 	asked []retention.Query
 	fail  error
@@ -64,6 +65,9 @@ func (k *keeper) Remove(_ context.Context, _ iot.TenantID, q retention.Query) (i
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.asked = append(k.asked, q)
+	if k.then != nil {
+		k.then()
+	}
 	return 3, k.fail
 }
 
@@ -289,6 +293,35 @@ func TestSomebodyStartsARun(t *testing.T) {
 	f.must(err)
 	if p := f.ended().Progress; !strings.Contains(p.Failed, "the store is down") || p.Done != p.Steps {
 		t.Errorf("%+v", p)
+	}
+}
+
+// TestAnInterruptedRunIsDoneAgain ends the platform in the middle of a run: it is done again when the claim is over, not a day later.
+func TestAnInterruptedRunIsDoneAgain(t *testing.T) {
+	f := setup(t)
+	f.everything(60)
+	f.rules.Work(ctx)
+	f.clock.Advance(25 * time.Hour)
+	before := f.removals()
+	life, end := context.WithCancel(ctx)
+	f.keepers[retention.Alarms].then = end
+	f.rules.Work(life)
+	done := f.removals() - before
+	if st, err := f.rules.Status(ctx, admin); err != nil || !st.Running() || done == 0 || done == len(f.keepers) {
+		t.Fatalf("%d steps, %+v, %v", done, st, err)
+	}
+	f.keepers[retention.Alarms].then = nil
+	f.rules.Work(ctx)
+	if n := f.removals() - before; n != done {
+		t.Fatalf("it was done again while it was claimed: %d", n)
+	}
+	f.clock.Advance(6 * time.Minute)
+	if st, err := f.rules.Status(ctx, admin); err != nil || !st.Interrupted || st.Running() {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	f.rules.Work(ctx)
+	if st, err := f.rules.Status(ctx, admin); err != nil || st.Interrupted || st.Progress.Done != len(f.keepers) || f.removals()-before != done+len(f.keepers) {
+		t.Fatalf("%+v, %v, %d removals", st, err, f.removals()-before)
 	}
 }
 

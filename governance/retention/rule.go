@@ -122,7 +122,13 @@ type Keeper interface {
 // State is when the rules of a tenant last ran, and how far that run got.
 type State struct {
 	Ran      time.Time
-	Progress Progress // zero: they never ran
+	Busy     time.Time // until when a node has claimed the run
+	Progress Progress  // zero: they never ran
+}
+
+// interrupted reports whether the run did not come to its end, and nobody is at it.
+func (st State) interrupted(now time.Time) bool {
+	return !st.Progress.Began.IsZero() && st.Progress.Ended.IsZero() && !st.Busy.After(now)
 }
 
 // Store keeps rules, and when they ran. Errors are raw: a missing row is sql.ErrNoRows. Every method is atomic and durable when it returns, and

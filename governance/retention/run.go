@@ -92,7 +92,11 @@ func (s *Rules) due(ctx context.Context, t iot.TenantID) error {
 		s.hold(ctx, t, st.Ran)
 		return nil
 	}
-	mine, err := s.d.Store.Claim(ctx, t, now.Add(-every), now, lease)
+	since := now.Add(-every)
+	if st.interrupted(now) {
+		since = now // it is done again: what it removed does not count twice
+	}
+	mine, err := s.d.Store.Claim(ctx, t, since, now, lease)
 	if err != nil || !mine {
 		return err
 	}
@@ -120,15 +124,19 @@ func (s *Rules) release(t iot.TenantID) {
 	delete(s.held, t)
 }
 
-// Status is a State, what the next run goes by, and whether the rules wait for Start because the clock may be wrong.
+// Status is a State, what the next run goes by, whether the rules wait for Start because the clock may be wrong, and whether the last run was interrupted and will
+// be done again within minutes.
 type Status struct {
 	State
-	Waits     bool
-	Semantics Semantics // of the next run
+	Waits       bool
+	Interrupted bool
+	Semantics   Semantics // of the next run
 }
 
 // Running reports whether a run goes on.
-func (s Status) Running() bool { return !s.Progress.Began.IsZero() && s.Progress.Ended.IsZero() }
+func (s Status) Running() bool {
+	return !s.Progress.Began.IsZero() && s.Progress.Ended.IsZero() && !s.Interrupted
+}
 
 // Status tells how far the last run of the rules of p's tenant got. It needs ROLE_RETENTION_RULE_READ.
 func (s *Rules) Status(ctx context.Context, p iot.Principal) (Status, error) {
@@ -150,6 +158,7 @@ func (s *Rules) status(ctx context.Context, t iot.TenantID) (out Status, err err
 		return out, sqlkit.Fault(op, err)
 	}
 	rules, err := s.d.Store.List(ctx, t)
+	out.Interrupted = out.interrupted(s.d.Clock.Now())
 	out.Waits = len(rules) > 0 && s.d.Clock.Now().Sub(out.Ran) > Leap
 	return out, sqlkit.Fault(op, err)
 }
@@ -226,7 +235,8 @@ func (s *Rules) steps(sem Semantics, rules []Rule, now time.Time) (out []step) {
 func (s *Rules) apply(ctx context.Context, t iot.TenantID, rules []Rule, p Progress) error {
 	steps := s.steps(p.Semantics, rules, p.Began)
 	p.Steps, p.Removed = len(steps), map[DataType]int64{}
-	tell := s.heart(ctx, t, p)
+	tell, stop := s.heart(ctx, t, p)
+	defer stop()
 	var failed error
 	for _, x := range steps {
 		if ctx.Err() != nil {
@@ -247,15 +257,18 @@ func (s *Rules) apply(ctx context.Context, t iot.TenantID, rules []Rule, p Progr
 			s.told(context.WithoutCancel(ctx), t, d, n)
 		}
 	}
-	p.Ended = s.d.Clock.Now()
-	tell(p)
+	if ctx.Err() == nil { // else it is to be done again
+		stop()
+		p.Ended = s.d.Clock.Now()
+		tell(p)
+	}
 	return failed
 }
 
-// heart reports a progress now and then, so that the claim lasts, and returns what changes it. One that has ended stops it.
-func (s *Rules) heart(ctx context.Context, t iot.TenantID, first Progress) func(Progress) {
+// heart reports a progress now and then, so that the claim lasts, until it is stopped. tell reports another one at once.
+func (s *Rules) heart(ctx context.Context, t iot.TenantID, first Progress) (tell func(Progress), stop func()) {
 	var mu sync.Mutex
-	now, stop := first.clone(), make(chan struct{})
+	now, end := first.clone(), make(chan struct{})
 	report := func() { // with mu, so that an older one never comes after a newer one
 		err := s.d.Store.Report(context.WithoutCancel(ctx), t, now, s.d.Clock.Now(), lease)
 		if err != nil {
@@ -271,7 +284,7 @@ func (s *Rules) heart(ctx context.Context, t iot.TenantID, first Progress) func(
 		defer tick.Stop()
 		for {
 			select {
-			case <-stop:
+			case <-end:
 				return
 			case <-tick.C:
 				mu.Lock()
@@ -280,16 +293,13 @@ func (s *Rules) heart(ctx context.Context, t iot.TenantID, first Progress) func(
 			}
 		}
 	})
-	return func(p Progress) {
-		if !p.Ended.IsZero() {
-			close(stop)
-			beating.Wait()
-		}
+	tell = func(p Progress) {
 		mu.Lock()
 		defer mu.Unlock()
 		now = p.clone()
 		report()
 	}
+	return tell, sync.OnceFunc(func() { close(end); beating.Wait() })
 }
 
 func (p Progress) clone() Progress {

@@ -193,6 +193,8 @@ func retentionState(st retention.Status) string {
 		return "RUNNING"
 	case st.Waits:
 		return "WAITING"
+	case st.Interrupted:
+		return "INTERRUPTED"
 	case p.Began.IsZero():
 		return "NEVER"
 	case p.Failed != "":

@@ -157,12 +157,12 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old row, rev 
 
 // State implements retention.Store.
 func (s *Store) State(ctx context.Context, t iot.TenantID) (st retention.State, err error) {
-	var ran int64
+	var ran, busy int64
 	var doc []byte
-	if err := s.db.QueryRow(ctx, `SELECT ran, progress FROM retention_run WHERE tenant = ?`, string(t)).Scan(&ran, &doc); err != nil {
+	if err := s.db.QueryRow(ctx, `SELECT ran, busy, progress FROM retention_run WHERE tenant = ?`, string(t)).Scan(&ran, &busy, &doc); err != nil {
 		return st, err
 	}
-	st.Ran = iot.FromMillis(ran)
+	st.Ran, st.Busy = iot.FromMillis(ran), iot.FromMillis(busy)
 	if len(doc) > 0 {
 		err = json.Unmarshal(doc, &st.Progress)
 	}
