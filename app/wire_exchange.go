@@ -36,7 +36,7 @@ func startExchange(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.exchange, err = exchange.New(ctx, exchange.Deps{Store: store, Registry: p.registry, Telemetry: p.telemetry, Policy: p.policy, Audit: p.audit, Signer: p.users,
+	p.exchange, err = exchange.New(ctx, exchange.Deps{Store: store, Registry: p.registry, Telemetry: p.telemetry, Tenants: p.tenants, Policy: p.policy, Audit: p.audit, Signer: p.users,
 		Bus: p.bus, Clock: p.clock, Log: p.component("exchange"), Reg: p.reg, Home: home, Sole: p.conf.Postgres == ""})
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ type Config struct {
 type Bus struct {
 	conn     *nats.Conn
 	embedded *server.Server
+	url      string
+	opts     []nats.Option
 	log      *slog.Logger
 
 	keeper    atomic.Pointer[Keeper]
@@ -79,6 +81,7 @@ func Open(c Config) (*Bus, error) {
 		}
 		opts = append(opts, nats.InProcessServer(b.embedded))
 	}
+	b.url, b.opts = url, opts
 	var err error
 	if b.conn, err = nats.Connect(url, opts...); err != nil {
 		b.Close()
@@ -115,8 +118,17 @@ func (b *Bus) asyncError(_ *nats.Conn, s *nats.Subscription, err error) {
 	b.log.Warn("bus", "topic", subject, "err", err)
 }
 
-// Conn is the connection, for those who keep streams. It belongs to the bus.
+// Conn is the connection. It belongs to the bus; who keeps streams takes one of its own.
 func (b *Bus) Conn() *nats.Conn { return b.conn }
+
+// Dial opens another connection to the same NATS, which the caller closes before the bus. What is slow there does not make the bus lose messages.
+func (b *Bus) Dial() (*nats.Conn, error) {
+	conn, err := nats.Connect(b.url, b.opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return conn, nil
+}
 
 // Close ends the connection and the embedded server.
 func (b *Bus) Close() {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isobar-iot/isobar/iot"
@@ -26,6 +27,7 @@ type Deps struct {
 	Store     Store
 	Registry  *registry.Registry
 	Telemetry *telemetry.Telemetry
+	Tenants   access.Tenants // who of them is let in
 	Policy    *access.Policy
 	Audit     access.Auditor
 	Signer    Signer
@@ -39,6 +41,10 @@ type Deps struct {
 	Sole bool
 	// MaxBytes bounds the stream of a topic; zero: 256 MiB. Beyond it the oldest messages go, which is counted.
 	MaxBytes int64
+	// MaxHeld bounds the bytes of messages that all consumers of this node hold in memory; zero: 256 MiB. Each may always hold 16 KiB, or one message.
+	MaxHeld int64
+	// Patience is how long a consumer may leave a message without an acknowledgement while too many behind it have theirs; zero: a minute.
+	Patience time.Duration
 }
 
 const (
@@ -49,6 +55,8 @@ const (
 	patience = time.Minute
 	// sweepEvery is how often streams are cleared of what all consumers are done with.
 	sweepEvery = 15 * time.Second
+	// stallTime is how long a consumer may stand still because of one message.
+	stallTime = time.Minute
 	// openTime bounds a talk to the streams.
 	openTime = 10 * time.Second
 )
@@ -62,6 +70,8 @@ type Exchange struct {
 	reloading sync.Mutex        // guards ears, and the change of table
 	ears      map[string]func() // what is listened to for topics that live in memory, with what ends it
 	hubs      *hubs
+	pool      *pool
+	conn      *nats.Conn // of the streams alone
 	topics    *topics
 	stops     []func()
 	ctx       context.Context // ends with Close
@@ -83,7 +93,7 @@ type farewell struct {
 
 type metrics struct {
 	relayed, delivered, acked, expired, dropped, failed prometheus.Counter
-	backlog                                             prometheus.Gauge
+	backlog, held                                       prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -95,9 +105,10 @@ func newMetrics(r prometheus.Registerer) metrics {
 		acked: count("acknowledged", "Notifications that consumers acknowledged."), expired: count("expired", "Notifications that went because of their age or the size of their topic before a consumer was done with them."),
 		dropped: count("dropped", "Notifications of non-persistent topics dropped because a consumer was too slow."), failed: count("relay_failures", "Attempts to write to a stream that failed and are repeated."),
 		backlog: prometheus.NewGauge(prometheus.GaugeOpts{Name: "isobar_notifications_backlog", Help: "Notifications that wait for consumers of persistent topics, summed over consumers."}),
+		held:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "isobar_notifications_held_bytes", Help: "Bytes of notifications in memory for consumers that are connected."}),
 	}
 	if r != nil {
-		r.MustRegister(m.relayed, m.delivered, m.acked, m.expired, m.dropped, m.failed, m.backlog)
+		r.MustRegister(m.relayed, m.delivered, m.acked, m.expired, m.dropped, m.failed, m.backlog, m.held)
 	}
 	return m
 }
@@ -107,34 +118,46 @@ func New(ctx context.Context, d Deps) (*Exchange, error) {
 	if d.MaxBytes <= 0 {
 		d.MaxBytes = defaultMaxBytes
 	}
+	if d.MaxHeld <= 0 {
+		d.MaxHeld = defaultMaxHeld
+	}
+	if d.Patience <= 0 {
+		d.Patience = stallTime
+	}
 	x := &Exchange{d: d, log: d.Log, node: d.Home + "/" + rand.Text(), ears: map[string]func(){}, relays: map[iot.TenantID]*relay{}, metrics: newMetrics(d.Reg)}
 	x.table.Store(&table{})
-	x.hubs = &hubs{x: x, m: map[hubKey]*hub{}}
+	x.hubs = &hubs{x: x, m: map[hubKey]*hub{}, of: map[topicKey]map[*hub]bool{}}
+	x.pool = newPool(d.MaxHeld, x.metrics.held)
 	x.ctx, x.cancel = context.WithCancel(context.Background())
-	var err error
-	if x.topics, err = newTopics(d.Bus.Conn(), d.MaxBytes); err != nil {
-		return nil, err
-	}
-	tenants, err := d.Store.Tenants(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range tenants {
-		if err := x.reload(ctx, t); err != nil {
-			return nil, err
-		}
-	}
-	if err := x.listen(); err != nil {
-		x.Close()
-		return nil, err
-	}
-	if err := x.adopt(ctx); err != nil {
+	if err := x.begin(ctx); err != nil {
 		x.Close()
 		return nil, err
 	}
 	d.Bus.SetKeeper(x)
 	x.work.Go(x.sweep)
 	return x, nil
+}
+
+func (x *Exchange) begin(ctx context.Context) (err error) {
+	if x.conn, err = x.d.Bus.Dial(); err != nil {
+		return err
+	}
+	if x.topics, err = newTopics(x.conn, x.d.MaxBytes); err != nil {
+		return err
+	}
+	tenants, err := x.d.Store.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		if err := x.reload(ctx, t); err != nil {
+			return err
+		}
+	}
+	if err := x.listen(); err != nil {
+		return err
+	}
+	return x.adopt(ctx)
 }
 
 // listen follows other nodes, and the end of objects.
@@ -151,7 +174,13 @@ func (x *Exchange) listen() error {
 		bus.All("exchange", "unsubscribed"): func(t iot.TenantID, _ string, data []byte) {
 			var m farewell
 			if json.Unmarshal(data, &m) == nil && m.Key.Tenant == t && m.Node != x.node {
-				x.hubs.end(m.Key)
+				x.hubs.end(m.Key, true)
+			}
+		},
+		bus.All("tenant"): func(t iot.TenantID, _ string, _ []byte) { x.expel(t) },
+		bus.All("exchange", "written"): func(t iot.TenantID, _ string, data []byte) {
+			if node, name, ok := strings.Cut(string(data), "\n"); ok && node != x.node {
+				x.hubs.written(t, name)
 			}
 		},
 		bus.All("inventory", string(iot.Deleted), "*"): x.objectGone,
@@ -204,6 +233,9 @@ func (x *Exchange) Close() {
 	x.reloading.Lock()
 	defer x.reloading.Unlock()
 	_ = x.hear(false, append(documents, measurements...)) // to end never fails
+	if x.conn != nil {
+		x.conn.Close()
+	}
 }
 
 func (x *Exchange) revision(p iot.Principal) sqlkit.Revision {
@@ -257,7 +289,7 @@ func (x *Exchange) inMemory(t iot.TenantID, subject string, data []byte) {
 
 // Erase removes the topics of a tenant that is deleted and returns how many there were.
 func (x *Exchange) Erase(ctx context.Context, t iot.TenantID) (int64, error) {
-	x.hubs.endTenant(t)
+	x.hubs.endTenant(t, true)
 	n, err := x.topics.erase(ctx, t)
 	if err == nil {
 		err = x.reload(ctx, t)
@@ -283,6 +315,9 @@ func (x *Exchange) sweep() {
 		if err != nil {
 			x.log.Warn("tenants with subscriptions", "err", err)
 			continue
+		}
+		for _, t := range x.hubs.tenants() { // the word that one is suspended may be lost
+			x.expel(t)
 		}
 		waiting := uint64(0)
 		for _, t := range tenants {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/engine/series/seriesmem"
@@ -46,6 +49,23 @@ type silent struct{}
 
 func (silent) Record(context.Context, iot.Principal, iot.AuditRecord) {}
 
+// plain signs nothing.
+type plain struct{}
+
+func (plain) SignClaims(body []byte) (string, error) { return string(body), nil }
+
+func (plain) VerifyClaims(token string) ([]byte, error) { return []byte(token), nil }
+
+// tenants are all active until they end.
+type tenants struct{ err atomic.Pointer[error] }
+
+func (t *tenants) Active(context.Context, iot.TenantID) error {
+	if err := t.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // faulty is a store whose notes of measurements can be refused.
 type faulty struct {
 	exchange.Store
@@ -81,6 +101,9 @@ type fixture struct {
 	reg    *registry.Registry
 	tm     *telemetry.Telemetry
 	x      *exchange.Exchange
+	conf   exchange.Deps // limits
+	count  *prometheus.Registry
+	tenant tenants
 	dev    iot.ID
 }
 
@@ -127,7 +150,9 @@ func (f *fixture) start() {
 	store, err := exchangesql.New(ctx, f.db)
 	f.must(err)
 	f.store = &faulty{Store: store}
-	f.x, err = exchange.New(ctx, exchange.Deps{Store: f.store, Registry: f.reg, Telemetry: f.tm, Policy: policy, Audit: silent{}, Bus: f.bus, Clock: f.clock, Log: log, Sole: true})
+	f.count = prometheus.NewRegistry()
+	f.x, err = exchange.New(ctx, exchange.Deps{Store: f.store, Registry: f.reg, Telemetry: f.tm, Tenants: &f.tenant, Policy: policy, Audit: silent{}, Signer: plain{}, Bus: f.bus, Clock: f.clock, Log: log, Reg: f.count, Sole: true,
+		MaxHeld: f.conf.MaxHeld, Patience: f.conf.Patience})
 	f.must(err)
 }
 

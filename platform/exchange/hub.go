@@ -2,9 +2,12 @@ package exchange
 
 import (
 	"context"
+	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -21,6 +24,10 @@ const (
 	maxVolatile = 10_000
 	// maxMembers bounds the connections of a shared consumer.
 	maxMembers = 100
+	// pollEvery is how often a stream is read although nobody said that it has more: another node's word may be lost.
+	pollEvery = 15 * time.Second
+	// readTries is how often a stream is read again after a failure, waiting a tenth of a second first, and each time twice as long.
+	readTries = 6
 	// maxHubs bounds the consumers that have connections.
 	maxHubs = 10_000
 )
@@ -33,52 +40,105 @@ type hubKey struct {
 	Volatile   bool
 }
 
+// topicKey names a topic.
+type topicKey struct {
+	Tenant   iot.TenantID
+	Topic    string
+	Volatile bool
+}
+
+func (k hubKey) topic() topicKey { return topicKey{k.Tenant, k.Topic, k.Volatile} }
+
 // hubs are the consumers that have connections.
 type hubs struct {
 	x      *Exchange
 	mu     sync.Mutex // guards the following
 	m      map[hubKey]*hub
+	of     map[topicKey]map[*hub]bool
 	closed bool
+}
+
+func (s *hubs) addLocked(h *hub) {
+	s.m[h.key] = h
+	k := h.key.topic()
+	if s.of[k] == nil {
+		s.of[k] = map[*hub]bool{}
+	}
+	s.of[k][h] = true
+}
+
+func (s *hubs) remove(h *hub) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.m, h.key)
+	k := h.key.topic()
+	if delete(s.of[k], h); len(s.of[k]) == 0 {
+		delete(s.of, k)
+	}
+}
+
+// written tells the consumers of a persistent topic that it has more.
+func (s *hubs) written(t iot.TenantID, topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := range s.of[topicKey{t, topic, false}] {
+		h.wake()
+	}
 }
 
 // any reports whether somebody is connected to a topic that lives in memory.
 func (s *hubs) any(t iot.TenantID, topic string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k := range s.m {
-		if k.Volatile && k.Tenant == t && k.Topic == topic {
-			return true
-		}
-	}
-	return false
+	return len(s.of[topicKey{t, topic, true}]) > 0
 }
 
 func (s *hubs) push(t iot.TenantID, l letter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, h := range s.m {
-		if k.Volatile && k.Tenant == t && k.Topic == l.topic {
-			h.push(l.n)
-		}
+	for h := range s.of[topicKey{t, l.topic, true}] {
+		h.push(l.n)
 	}
 }
 
-func (s *hubs) end(k hubKey) {
+// end ends a consumer's connections. forget: its place is of no use any more.
+func (s *hubs) end(k hubKey, forget bool) {
 	s.mu.Lock()
 	h := s.m[k]
 	s.mu.Unlock()
 	if h != nil {
-		h.close(true)
+		h.close(forget)
 		<-h.done
 	}
 }
 
-func (s *hubs) endTenant(t iot.TenantID) {
+func (s *hubs) endTenant(t iot.TenantID, forget bool) {
 	for _, k := range s.keys() {
 		if k.Tenant == t {
-			s.end(k)
+			s.end(k, forget)
 		}
 	}
+}
+
+func (s *hubs) tenants() (out []iot.TenantID) {
+	for _, k := range s.keys() {
+		if !slices.Contains(out, k.Tenant) {
+			out = append(out, k.Tenant)
+		}
+	}
+	return out
+}
+
+// has reports whether somebody of a tenant is connected.
+func (s *hubs) has(t iot.TenantID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range s.of {
+		if k.Tenant == t {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *hubs) keys() (out []hubKey) {
@@ -113,12 +173,17 @@ type hub struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when nothing of it runs any more
 	work   sync.WaitGroup
+	more   chan struct{} // there may be more to read, or room for it
 
 	mu      sync.Mutex // guards the following
 	cond    *sync.Cond // of all changes
 	members []*Consumer
 	queue   []Notification          // next in line, ascending: what came back from connections that ended, or what is new in memory
 	fresh   []Notification          // read from the stream, not handed out yet
+	ahead   int64                   // bytes of fresh
+	held    int64                   // bytes of all that is here, which the pool counts too
+	stalled bool                    // the clock runs against a consumer that stands still
+	why     error                   // of the end, if it is the consumer's own doing
 	waiting map[uint64]*Consumer    // handed out, not acknowledged
 	holders map[iot.ID]*holder      // of sources with messages that wait
 	sources map[uint64]Notification // of what waits
@@ -143,6 +208,7 @@ type Consumer struct {
 	name  string
 	queue []Notification // guarded by h.mu
 	n     int            // handed out, not acknowledged; guarded by h.mu
+	bytes int64          // of these; guarded by h.mu
 	gone  bool           // guarded by h.mu
 	wake  chan struct{}
 	ended chan struct{}
@@ -162,10 +228,10 @@ func (s *hubs) join(ctx context.Context, k hubKey, shared bool, name string) (*C
 			s.mu.Unlock()
 			return nil, fault.E(op, fault.Exhausted, "too many consumers are connected")
 		case h == nil:
-			h = &hub{x: s.x, key: k, shared: shared, done: make(chan struct{}), waiting: map[uint64]*Consumer{}, sources: map[uint64]Notification{}, holders: map[iot.ID]*holder{}}
+			h = &hub{x: s.x, key: k, shared: shared, done: make(chan struct{}), more: make(chan struct{}, 1), waiting: map[uint64]*Consumer{}, sources: map[uint64]Notification{}, holders: map[iot.ID]*holder{}}
 			h.cond = sync.NewCond(&h.mu)
 			h.ctx, h.cancel = context.WithCancel(s.x.ctx)
-			s.m[k] = h
+			s.addLocked(h)
 			s.mu.Unlock()
 			c := h.add(name)
 			err := h.start(ctx)
@@ -251,16 +317,7 @@ func (h *hub) start(ctx context.Context) error {
 		p.Done = slices.DeleteFunc(p.Done, func(seq uint64) bool { return seq <= p.Floor })
 	}
 	h.place, h.read = p, p.Floor
-	cons, err := x.topics.js.OrderedConsumer(ctx, streamName(k.Tenant, k.Topic), jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: p.Floor + 1})
-	if err != nil {
-		return err
-	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(window))
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(h.ctx, it.Stop)
-	h.work.Go(func() { h.fetch(it) })
+	h.work.Go(h.fetch)
 	h.work.Go(h.hand)
 	h.work.Go(h.save)
 	return nil
@@ -273,9 +330,8 @@ func (h *hub) finish() {
 	h.closeLocked()
 	h.mu.Unlock()
 	h.work.Wait()
-	h.x.hubs.mu.Lock()
-	delete(h.x.hubs.m, h.key)
-	h.x.hubs.mu.Unlock()
+	h.x.hubs.remove(h)
+	h.drop()
 	if h.key.Volatile && h.x.ctx.Err() == nil {
 		if err := h.x.reload(context.WithoutCancel(h.ctx), h.key.Tenant); err != nil {
 			h.x.log.Warn("subscriptions of a tenant", "tenant", h.key.Tenant, "err", err)
@@ -305,37 +361,104 @@ func (h *hub) closeLocked() {
 	h.cond.Broadcast()
 }
 
+// drop gives back what the hub held, when nothing of it runs any more.
+func (h *hub) drop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.x.pool.forget(h)
+	h.x.pool.give(h.held)
+	h.held, h.ahead, h.queue, h.fresh = 0, 0, nil, nil
+	clear(h.waiting)
+	clear(h.sources)
+}
+
+// wake makes the reader look again.
+func (h *hub) wake() {
+	select {
+	case h.more <- struct{}{}:
+	default:
+	}
+}
+
 // fetch reads the stream, a bounded part ahead.
-func (h *hub) fetch(it jetstream.MessagesContext) {
-	for {
-		m, err := it.Next()
-		if err != nil {
-			if h.ctx.Err() == nil { // clients come again
-				h.x.log.Warn("a topic cannot be read", "tenant", h.key.Tenant, "err", err)
-				h.close(false)
-			}
+func (h *hub) fetch() {
+	failed := 0
+	for h.ctx.Err() == nil {
+		n, err := h.fetchSome()
+		wait := pollEvery
+		switch {
+		case h.ctx.Err() != nil:
 			return
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			h.x.log.Error("a message without a number", "tenant", h.key.Tenant, "err", err)
+		case err != nil && failed == readTries: // clients come again
+			h.x.log.Warn("a topic cannot be read", "tenant", h.key.Tenant, "topic", h.key.Topic, "err", err)
+			h.close(false)
+			return
+		case err != nil:
+			wait = retryFirst << failed
+			failed++
+		case n > 0:
+			failed = 0
 			continue
+		default:
+			failed = 0
 		}
-		n, err := decodeNotification(meta.Sequence.Stream, m.Data())
+		select {
+		case <-h.ctx.Done():
+		case <-h.more:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// fetchSome reads what there is room for, and returns how many messages came.
+func (h *hub) fetchSome() (int, error) {
+	h.mu.Lock()
+	count, room := h.room()
+	from := h.read + 1
+	h.mu.Unlock()
+	if count == 0 {
+		return 0, nil
+	}
+	defer h.x.pool.give(room)
+	msgs, err := h.x.topics.read(h.ctx, h.key.Tenant, h.key.Topic, from, count, room)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range msgs {
+		seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("a message without a number: %w", err)
+		}
+		n, err := decodeNotification(seq, m.Data)
 		if err != nil {
 			h.x.log.Error("decode a notification", "tenant", h.key.Tenant, "err", err)
 		}
 		h.took(n, err != nil)
 	}
+	return len(msgs), nil
+}
+
+// room takes from the pool what may be read now: a number of messages, and of bytes. None: not now, the reader is woken.
+func (h *hub) room() (count int, bytes int64) {
+	if h.closed || len(h.fresh) >= window || h.ahead >= aheadBytes {
+		return 0, 0
+	}
+	count, bytes = window-len(h.fresh), aheadBytes-h.ahead
+	switch {
+	case h.x.pool.take(h, bytes):
+	case h.held < ownBytes:
+		bytes = ownBytes - h.held
+		h.x.pool.force(bytes)
+	default:
+		return 0, 0
+	}
+	return count, bytes
 }
 
 // took puts a message from the stream in line, unless it is done with.
 func (h *hub) took(n Notification, broken bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(h.fresh) >= window && !h.closed {
-		h.cond.Wait()
-	}
 	if h.closed || n.ID <= h.read {
 		return
 	}
@@ -350,26 +473,70 @@ func (h *hub) took(n Notification, broken bool) {
 	case broken:
 		h.finished(n.ID)
 	default:
-		if _, done := slices.BinarySearch(h.place.Done, n.ID); !done {
-			h.fresh = append(h.fresh, n)
+		// The floor may have gone over it since: an acknowledgement closed the gap while this was on its way.
+		if _, done := slices.BinarySearch(h.place.Done, n.ID); !done && n.ID > h.place.Floor {
+			h.x.pool.force(n.size())
+			h.keep(n)
 		}
 	}
 	h.advance()
 	h.cond.Broadcast()
 }
 
+// keep puts a message, which the pool has counted, behind the others.
+func (h *hub) keep(n Notification) {
+	h.fresh = append(h.fresh, n)
+	h.ahead += n.size()
+	h.held += n.size()
+}
+
+// first takes the first message of a line. What it was in is not kept alive by the rest of the line.
+func (h *hub) first(line *[]Notification) Notification {
+	n := (*line)[0]
+	(*line)[0] = Notification{}
+	if *line = (*line)[1:]; line == &h.fresh {
+		h.ahead -= n.size()
+	}
+	return n
+}
+
+// free gives back what a message took.
+func (h *hub) free(n *Notification) {
+	h.held -= n.size()
+	h.x.pool.give(n.size())
+}
+
 // push puts a message of a topic in memory in line.
 func (h *hub) push(n Notification) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.fresh) >= maxVolatile {
-		h.fresh = h.fresh[1:]
-		h.x.metrics.dropped.Inc()
+	if h.closed {
+		return
+	}
+	for len(h.fresh) >= maxVolatile || h.ahead+n.size() > volatileBytes && len(h.fresh) > 0 {
+		h.dropFirst()
+	}
+	for !h.x.pool.take(h, n.size()) {
+		if h.held < ownBytes {
+			h.x.pool.force(n.size())
+			break
+		}
+		if len(h.fresh) == 0 { // all is with connections that do not acknowledge it
+			h.x.metrics.dropped.Inc()
+			return
+		}
+		h.dropFirst()
 	}
 	h.numbers++
 	n.ID = h.numbers
-	h.fresh = append(h.fresh, n)
+	h.keep(n)
 	h.cond.Broadcast()
+}
+
+func (h *hub) dropFirst() {
+	n := h.first(&h.fresh)
+	h.free(&n)
+	h.x.metrics.dropped.Inc()
 }
 
 // hand gives what is in line to connections, in order. One that is full makes all others wait: a source may belong to it.
@@ -378,20 +545,20 @@ func (h *hub) hand() {
 	defer h.mu.Unlock()
 	for !h.closed {
 		line := &h.queue
-		if len(*line) == 0 && len(h.place.Done) < maxDone {
+		if len(*line) == 0 {
 			line = &h.fresh
 		}
-		if len(*line) == 0 || len(h.members) == 0 {
+		if len(*line) == 0 || len(h.members) == 0 || h.stands((*line)[0].ID) {
 			h.cond.Wait()
 			continue
 		}
-		n := (*line)[0]
-		c := h.member(n.Source)
-		if c.n >= window {
+		c := h.member((*line)[0].Source)
+		if c.n >= window || c.bytes >= inFlightBytes {
 			h.cond.Wait()
 			continue
 		}
-		*line = (*line)[1:]
+		n := h.first(line)
+		h.wake()
 		if hold := h.holders[n.Source]; hold != nil {
 			hold.n++
 		} else {
@@ -399,6 +566,7 @@ func (h *hub) hand() {
 		}
 		h.waiting[n.ID], h.sources[n.ID] = c, n
 		c.n++
+		c.bytes += n.size()
 		c.queue = append(c.queue, n)
 		select {
 		case c.wake <- struct{}{}:
@@ -406,6 +574,34 @@ func (h *hub) hand() {
 		}
 		h.cond.Broadcast()
 	}
+}
+
+// stands reports whether a message must wait because too many are done behind one that is not. Those before the last that is done need not. If nothing changes,
+// the consumer is ended with a reason: the next one gets the message once more.
+func (h *hub) stands(seq uint64) bool {
+	done := h.place.Done
+	if len(done) < maxDone || seq < done[len(done)-1] {
+		return false
+	}
+	if !h.stalled {
+		h.stalled = true
+		floor := h.place.Floor
+		time.AfterFunc(h.x.d.Patience, func() { h.impatient(floor) })
+	}
+	return true
+}
+
+// impatient ends a consumer that still waits for the acknowledgement of the message after floor.
+func (h *hub) impatient(floor uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stalled = false
+	if !h.closed && h.place.Floor == floor && len(h.place.Done) >= maxDone {
+		h.why = fault.Errorf(fault.Op("exchange.Next"), fault.Conflict, "a message has no acknowledgement while %d behind it have: it comes again", maxDone)
+		h.x.log.Warn("a consumer leaves a message without an acknowledgement", "tenant", h.key.Tenant, "topic", h.key.Topic, "subscriber", h.key.Subscriber)
+		h.closeLocked()
+	}
+	h.cond.Broadcast()
 }
 
 // member finds the connection for a source: the one that has messages of it, or else the one that its name and the source choose, so that
@@ -432,6 +628,7 @@ func (h *hub) released(seq uint64) {
 	delete(h.waiting, seq)
 	delete(h.sources, seq)
 	c.n--
+	c.bytes -= n.size()
 	if hold := h.holders[n.Source]; hold != nil {
 		if hold.n--; hold.n == 0 {
 			delete(h.holders, n.Source)
@@ -490,9 +687,11 @@ func (c *Consumer) Next(ctx context.Context) ([]Notification, error) {
 		c.h.mu.Lock()
 		out := c.queue
 		c.queue = nil
-		gone := c.gone
+		gone, why := c.gone, c.h.why
 		c.h.mu.Unlock()
 		switch {
+		case gone && why != nil:
+			return nil, why
 		case gone:
 			return nil, fault.E(fault.Op("exchange.Next"), fault.Unavailable, "the consumer has ended")
 		case len(out) > 0:
@@ -517,12 +716,15 @@ func (c *Consumer) Acknowledge(ids ...uint64) {
 		if h.waiting[seq] != c {
 			continue
 		}
+		n := h.sources[seq]
 		h.released(seq)
+		h.free(&n)
 		h.finished(seq)
 		h.change++
 		h.x.metrics.acked.Inc()
 	}
 	h.advance()
+	h.wake()
 	h.cond.Broadcast()
 }
 

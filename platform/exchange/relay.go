@@ -287,11 +287,22 @@ func (x *Exchange) post(ctx context.Context, t iot.TenantID, letters []letter, a
 	for _, name := range order {
 		n, err := x.topics.post(ctx, t, name, byTopic[name], again)
 		x.metrics.relayed.Add(float64(n))
+		if n > 0 {
+			x.written(t, name)
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// written tells consumers, here and on other nodes, that a topic has more.
+func (x *Exchange) written(t iot.TenantID, name string) {
+	x.hubs.written(t, name)
+	if !x.d.Sole {
+		x.d.Bus.Publish(bus.Subject(t, "exchange", "written"), []byte(x.node+"\n"+name))
+	}
 }
 
 // adopt passes on what processes left that have ended. What their streams have already is not written again.

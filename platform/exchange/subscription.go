@@ -73,6 +73,9 @@ const (
 	// maxSubscriptions bounds the subscriptions of a tenant, which are all in memory.
 	maxSubscriptions = 100_000
 	maxFragments     = 100
+	maxFragment      = 256
+	// maxSize bounds the texts of a subscription, all of which are in memory.
+	maxSize = 16 << 10
 )
 
 // Word reports whether s can be the name of a topic.
@@ -93,6 +96,16 @@ func (s *Subscription) check(op fault.Op) error {
 	case len(s.Fragments) > maxFragments:
 		return fault.Errorf(op, fault.Invalid, "fragmentsToCopy must have at most %d names", maxFragments)
 	}
+	size := len(s.Name) + len(s.TypeFilter)
+	for _, name := range s.Fragments {
+		if name == "" || len(name) > maxFragment {
+			return fault.Errorf(op, fault.Invalid, "a name in fragmentsToCopy must have 1 to %d bytes", maxFragment)
+		}
+		size += len(name)
+	}
+	if size > maxSize {
+		return fault.Errorf(op, fault.Invalid, "the names and the type filter of a subscription must have at most %d bytes together", maxSize)
+	}
 	known := s.Scope.apis()
 	for _, a := range s.APIs {
 		switch {
@@ -106,6 +119,18 @@ func (s *Subscription) check(op fault.Op) error {
 	return err
 }
 
+// once leaves out what is in a list before.
+func once[S ~string](list []S) (out []S) {
+	seen := map[S]bool{}
+	for _, s := range list {
+		if !seen[s] {
+			out = append(out, s)
+		}
+		seen[s] = true
+	}
+	return out
+}
+
 func (x *Exchange) may(ctx context.Context, p iot.Principal) error {
 	return x.d.Policy.Check(ctx, p, access.Notification, access.Admin, access.Object{})
 }
@@ -116,6 +141,7 @@ func (x *Exchange) Subscribe(ctx context.Context, p iot.Principal, s Subscriptio
 	if err := x.may(ctx, p); err != nil {
 		return s, err
 	}
+	s.APIs, s.Fragments = once(s.APIs), once(s.Fragments)
 	if err := s.check(op); err != nil {
 		return s, err
 	}

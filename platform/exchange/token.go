@@ -99,8 +99,8 @@ func (x *Exchange) sign(op fault.Op, body []byte) (string, error) {
 	return token, nil
 }
 
-// Verify returns what a token is good for, a fault of kind Unauthenticated if nothing.
-func (x *Exchange) Verify(token string) (Pass, error) {
+// Verify returns what a token is good for, a fault of kind Unauthenticated if nothing: also if its tenant is suspended or gone.
+func (x *Exchange) Verify(ctx context.Context, token string) (Pass, error) {
 	const op = fault.Op("exchange.Verify")
 	no := func(why string) (Pass, error) { return Pass{}, fault.E(op, fault.Unauthenticated, why) }
 	body, err := x.d.Signer.VerifyClaims(token)
@@ -119,7 +119,30 @@ func (x *Exchange) Verify(token string) (Pass, error) {
 	if !x.d.Clock.Now().Before(pass.Expires) {
 		return no("the token has expired")
 	}
-	return pass, nil
+	return pass, x.admitted(ctx, op, pass.Tenant)
+}
+
+// admitted returns a fault of kind Unauthenticated unless somebody of the tenant may come in.
+func (x *Exchange) admitted(ctx context.Context, op fault.Op, t iot.TenantID) error {
+	err := x.d.Tenants.Active(ctx, t)
+	if fault.Is(err, fault.Denied) || fault.Is(err, fault.NotFound) {
+		return fault.E(op, fault.Unauthenticated, "the tenant of the token is suspended or gone")
+	}
+	return err
+}
+
+// expel ends the connections of a tenant that lets nobody in any more. The places of its consumers stay.
+func (x *Exchange) expel(t iot.TenantID) {
+	if !x.hubs.has(t) {
+		return
+	}
+	err := x.admitted(x.ctx, "exchange.Expel", t)
+	switch {
+	case fault.Is(err, fault.Unauthenticated):
+		x.hubs.endTenant(t, false)
+	case err != nil && x.ctx.Err() == nil:
+		x.log.Warn("whether a tenant is active", "tenant", t, "err", err)
+	}
 }
 
 func (p Pass) key() hubKey { return hubKey{p.Tenant, p.Topic, p.Subscriber, p.Volatile} }
@@ -130,14 +153,28 @@ func (x *Exchange) Attach(ctx context.Context, p Pass, name string) (*Consumer, 
 	if name == "" {
 		name = rand.Text()
 	}
+	const op = fault.Op("exchange.Attach")
+	if err := x.admitted(ctx, op, p.Tenant); err != nil {
+		return nil, err
+	}
 	c, err := x.hubs.join(ctx, p.key(), p.Shared, name)
-	return c, sqlkit.Fault("exchange.Attach", err)
+	if err != nil {
+		return nil, sqlkit.Fault(op, err)
+	}
+	if err := x.admitted(ctx, op, p.Tenant); err != nil { // it was suspended meanwhile, when nobody was connected yet
+		c.Detach()
+		return nil, err
+	}
+	return c, nil
 }
 
 // Unsubscribe removes the consumer of a token with all that waits for it, and ends its connections on all nodes.
 func (x *Exchange) Unsubscribe(ctx context.Context, p Pass) error {
 	const op = fault.Op("exchange.Unsubscribe")
-	x.hubs.end(p.key())
+	if err := x.admitted(ctx, op, p.Tenant); err != nil {
+		return err
+	}
+	x.hubs.end(p.key(), true)
 	if !p.Volatile {
 		if err := x.d.Store.Leave(ctx, p.Tenant, p.Topic, p.Subscriber); err != nil {
 			return sqlkit.Fault(op, err)

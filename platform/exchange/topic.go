@@ -164,6 +164,41 @@ func (s *topics) write(ctx context.Context, batch []*nats.Msg) error {
 	return nil
 }
 
+// read returns the messages from a number on that are there: at most count, and as many as fit into size bytes, but at least one. It makes no consumer of the
+// server: their number is limited, and they cost disk and time.
+func (s *topics) read(ctx context.Context, t iot.TenantID, name string, from uint64, count int, size int64) ([]*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	ask, err := json.Marshal(map[string]any{"seq": from, "batch": count, "max_bytes": size})
+	if err != nil {
+		return nil, err
+	}
+	inbox := s.conn.NewInbox()
+	sub, err := s.conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := s.conn.PublishRequest("$JS.API.DIRECT.GET."+streamName(t, name), inbox, ask); err != nil {
+		return nil, err
+	}
+	var out []*nats.Msg
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch status := m.Header.Get("Status"); {
+		case len(m.Data) > 0 && status == "":
+			out = append(out, m)
+		case status == "204" || status == "404": // no more
+			return out, nil
+		default:
+			return nil, fmt.Errorf("a stream answers %s %s", status, m.Header.Get("Description"))
+		}
+	}
+}
+
 // remember keeps the marks complete while they are of use.
 func (x *topic) remember(batch []*nats.Msg) {
 	if len(x.marks) > 3*lookBack {

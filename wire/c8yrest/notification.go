@@ -284,7 +284,7 @@ func (c *call) notificationPass() (exchange.Pass, error) {
 	if token == "" {
 		return exchange.Pass{}, missing("token")
 	}
-	return c.s.Exchange.Verify(token)
+	return c.s.Exchange.Verify(c.ctx, token)
 }
 
 func unsubscribe(c *call) error {

@@ -112,7 +112,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the token is too long", http.StatusUnauthorized)
 		return
 	}
-	pass, err := s.d.Exchange.Verify(token)
+	pass, err := s.d.Exchange.Verify(r.Context(), token)
 	if err != nil {
 		http.Error(w, "the token is not valid", http.StatusUnauthorized)
 		return
