@@ -67,6 +67,7 @@ type Exchange struct {
 	log       *slog.Logger
 	node      string
 	table     atomic.Pointer[table]
+	joining   sync.Mutex        // held while a consumer comes or goes, so that no topic is removed under one that comes
 	reloading sync.Mutex        // guards ears, and the change of table
 	ears      map[string]func() // what is listened to for topics that live in memory, with what ends it
 	hubs      *hubs
@@ -175,6 +176,7 @@ func (x *Exchange) listen() error {
 			var m farewell
 			if json.Unmarshal(data, &m) == nil && m.Key.Tenant == t && m.Node != x.node {
 				x.hubs.end(m.Key, true)
+				x.topics.forget(t, m.Key.Topic)
 			}
 		},
 		bus.All("tenant"): func(t iot.TenantID, _ string, _ []byte) { x.expel(t) },
@@ -318,6 +320,9 @@ func (x *Exchange) sweep() {
 		}
 		for _, t := range x.hubs.tenants() { // the word that one is suspended may be lost
 			x.expel(t)
+		}
+		if err := x.tidy(x.ctx); err != nil && x.ctx.Err() == nil {
+			x.log.Warn("topics without consumers", "err", err)
 		}
 		waiting := uint64(0)
 		for _, t := range tenants {

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -22,6 +23,10 @@ const (
 	maxDone = 5 * window
 	// maxVolatile bounds what waits for a consumer of a topic that lives in memory; beyond it the oldest go, which is counted.
 	maxVolatile = 10_000
+	// maxTopics bounds the persistent topics of a tenant that have consumers, each of which is a stream.
+	maxTopics = 1000
+	// maxConsumers bounds the consumers of a persistent topic, connected or not.
+	maxConsumers = 1000
 	// maxMembers bounds the connections of a shared consumer.
 	maxMembers = 100
 	// pollEvery is how often a stream is read although nobody said that it has more: another node's word may be lost.
@@ -293,23 +298,15 @@ func (h *hub) start(ctx context.Context) error {
 		h.work.Go(h.hand)
 		return x.reload(ctx, k.Tenant)
 	}
-	t, err := x.topics.get(ctx, k.Tenant, k.Topic)
-	if err != nil {
-		return err
-	}
-	info, err := t.stream.Info(ctx)
-	if err != nil {
-		return err
-	}
-	p, err := x.d.Store.Join(ctx, k.Tenant, Place{Topic: k.Topic, Subscriber: k.Subscriber, Stream: t.created, Floor: info.State.LastSeq})
+	p, info, err := x.place(ctx, k)
 	if err != nil {
 		return err
 	}
 	if err := x.changed(ctx, k.Tenant); err != nil {
 		return err
 	}
-	if p.Stream != t.created { // all that was in another one is gone
-		p = Place{Topic: k.Topic, Subscriber: k.Subscriber, Stream: t.created}
+	if created := info.Created.UnixNano(); p.Stream != created { // all that was in another one is gone
+		p = Place{Topic: k.Topic, Subscriber: k.Subscriber, Stream: created}
 	}
 	if first := info.State.FirstSeq; first > p.Floor+1 {
 		x.metrics.expired.Add(float64(first - p.Floor - 1))
@@ -320,6 +317,59 @@ func (h *hub) start(ctx context.Context) error {
 	h.work.Go(h.fetch)
 	h.work.Go(h.hand)
 	h.work.Go(h.save)
+	return nil
+}
+
+// place finds the place of a consumer in its topic, or makes it, unless the tenant has too many.
+func (x *Exchange) place(ctx context.Context, k hubKey) (p Place, info *jetstream.StreamInfo, err error) {
+	x.joining.Lock()
+	defer x.joining.Unlock()
+	places, err := x.d.Store.Places(ctx, k.Tenant)
+	if err != nil {
+		return p, nil, err
+	}
+	if err := admissible(places, k); err != nil {
+		return p, nil, err
+	}
+	for again := false; ; again = true {
+		t, err := x.topics.get(ctx, k.Tenant, k.Topic)
+		if err != nil {
+			return p, nil, err
+		}
+		info, err = t.stream.Info(ctx)
+		if errors.Is(err, jetstream.ErrStreamNotFound) && !again { // another node removed it
+			x.topics.forget(k.Tenant, k.Topic)
+			continue
+		}
+		if err != nil {
+			return p, nil, err
+		}
+		p, err = x.d.Store.Join(ctx, k.Tenant, Place{Topic: k.Topic, Subscriber: k.Subscriber, Stream: info.Created.UnixNano(), Floor: info.State.LastSeq})
+		return p, info, err
+	}
+}
+
+// admissible refuses a new consumer, or topic, of a tenant that has too many.
+func admissible(places []Place, k hubKey) error {
+	const op = fault.Op("exchange.Attach")
+	topics, of, last := 0, 0, ""
+	for _, p := range places {
+		if p.Topic != last {
+			topics++
+		}
+		if last = p.Topic; p.Topic == k.Topic {
+			if p.Subscriber == k.Subscriber {
+				return nil
+			}
+			of++
+		}
+	}
+	switch {
+	case of == 0 && topics >= maxTopics:
+		return fault.Errorf(op, fault.Full, "consumers of a tenant have at most %d topics", maxTopics)
+	case of >= maxConsumers:
+		return fault.Errorf(op, fault.Full, "a topic has at most %d consumers", maxConsumers)
+	}
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/platform/exchange"
@@ -70,5 +72,71 @@ func TestWhatASubscriptionMustNotBe(t *testing.T) {
 		if !slices.Equal(s.APIs, []exchange.API{exchange.Events, exchange.Alarms}) || len(s.Fragments) != 60 {
 			t.Errorf("stored %v and %d fragments", s.APIs, len(s.Fragments))
 		}
+	})
+}
+
+func (f *fixture) streams() (out []string) {
+	f.Helper()
+	js, err := jetstream.New(f.bus.Conn())
+	f.must(err)
+	list := js.StreamNames(ctx)
+	for name := range list.Name() {
+		out = append(out, name)
+	}
+	f.must(list.Err())
+	return out
+}
+
+// TestATopicEndsWithItsLastConsumer: whoever comes later would not get what is in it.
+func TestATopicEndsWithItsLastConsumer(t *testing.T) {
+	each(t, func(f *fixture) {
+		other := pass
+		other.Subscriber = "other"
+		f.subscribe()
+		_, err := f.x.Attach(ctx, other, "")
+		f.must(err)
+		f.send(0, 1, 1)
+		f.noNotes()
+		f.must(f.x.Unsubscribe(ctx, other))
+		if s := f.streams(); len(s) != 1 {
+			t.Errorf("with a consumer there are the streams %v", s)
+		}
+		f.must(f.x.Unsubscribe(ctx, pass))
+		if s := f.streams(); len(s) != 0 {
+			t.Errorf("without a consumer there are the streams %v", s)
+		}
+		c := f.attach()
+		f.send(1, 2, 1)
+		f.want("in the new topic", f.types(c, 1), "m1")
+	})
+}
+
+// TestTooManyTopicsAndConsumers: those that are there go on.
+func TestTooManyTopicsAndConsumers(t *testing.T) {
+	each(t, func(f *fixture) {
+		join := func(topic, subscriber string) {
+			_, err := f.store.Join(ctx, admin.Tenant, exchange.Place{Topic: topic, Subscriber: subscriber})
+			f.must(err)
+		}
+		for i := range 999 {
+			join(fmt.Sprint("t", i), "me")
+		}
+		c := f.attach()
+		for i := range 999 {
+			join("topic", fmt.Sprint("s", i))
+		}
+		for what, p := range map[string]exchange.Pass{"topic": {Tenant: admin.Tenant, Topic: "more", Subscriber: "me"}, "consumer": {Tenant: admin.Tenant, Topic: "topic", Subscriber: "more"}} {
+			if _, err := f.x.Attach(ctx, p, ""); !fault.Is(err, fault.Full) {
+				t.Errorf("one more %s: %v", what, err)
+			}
+		}
+		if s := f.streams(); len(s) != 1 {
+			t.Errorf("the streams are %v", s)
+		}
+		c.Detach()
+		f.until("the one that was there comes again", func() bool {
+			_, err := f.x.Attach(ctx, pass, "")
+			return err == nil
+		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,6 +169,38 @@ func (x *Exchange) Attach(ctx context.Context, p Pass, name string) (*Consumer, 
 	return c, nil
 }
 
+// leave removes a consumer, and with the last one the topic: nothing is written to it any more, and who comes later starts behind all that is there.
+func (x *Exchange) leave(ctx context.Context, p Pass) error {
+	x.joining.Lock()
+	defer x.joining.Unlock()
+	if err := x.d.Store.Leave(ctx, p.Tenant, p.Topic, p.Subscriber); err != nil {
+		return err
+	}
+	return x.abandon(ctx, p.Tenant, p.Topic)
+}
+
+// abandon removes a topic without consumers. joining must be held.
+func (x *Exchange) abandon(ctx context.Context, t iot.TenantID, name string) error {
+	places, err := x.d.Store.Places(ctx, t)
+	if err != nil || slices.ContainsFunc(places, func(p Place) bool { return p.Topic == name }) {
+		return err
+	}
+	return x.topics.remove(ctx, t, name)
+}
+
+// tidy removes the topics that this node has open although they have no consumers: facts on their way made them again.
+func (x *Exchange) tidy(ctx context.Context) error {
+	for _, k := range x.topics.open() {
+		x.joining.Lock()
+		err := x.abandon(ctx, k.Tenant, k.Topic)
+		x.joining.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Unsubscribe removes the consumer of a token with all that waits for it, and ends its connections on all nodes.
 func (x *Exchange) Unsubscribe(ctx context.Context, p Pass) error {
 	const op = fault.Op("exchange.Unsubscribe")
@@ -176,7 +209,7 @@ func (x *Exchange) Unsubscribe(ctx context.Context, p Pass) error {
 	}
 	x.hubs.end(p.key(), true)
 	if !p.Volatile {
-		if err := x.d.Store.Leave(ctx, p.Tenant, p.Topic, p.Subscriber); err != nil {
+		if err := x.leave(ctx, p); err != nil {
 			return sqlkit.Fault(op, err)
 		}
 	}

@@ -39,9 +39,9 @@ type topics struct {
 
 // topic is one stream. Its mutex is held while it is written to, so that batches of two relays do not mix.
 type topic struct {
+	key     topicKey
 	stream  jetstream.Stream
 	subject string
-	created int64
 
 	mu    sync.Mutex
 	marks map[string]bool // of the newest messages; nil: not known
@@ -64,13 +64,13 @@ func (s *topics) get(ctx context.Context, t iot.TenantID, name string) (*topic, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	x := &topic{subject: "n2." + string(t) + "." + name}
+	x := &topic{key: topicKey{Tenant: t, Topic: name}, subject: "n2." + string(t) + "." + name}
 	stream, err := s.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: key, Subjects: []string{x.subject}, Retention: jetstream.LimitsPolicy,
 		Discard: jetstream.DiscardOld, MaxAge: keepFor, MaxBytes: s.maxBytes, Storage: jetstream.FileStorage, AllowAtomicPublish: true, AllowDirect: true})
 	if err != nil {
 		return nil, fmt.Errorf("stream of a topic: %w", err)
 	}
-	x.stream, x.created = stream, stream.CachedInfo().Created.UnixNano()
+	x.stream = stream
 	s.m[key] = x
 	return x, nil
 }
@@ -86,6 +86,9 @@ func (s *topics) post(ctx context.Context, t iot.TenantID, name string, letters 
 	defer func() {
 		if err != nil { // it may have been written although nobody said so
 			x.marks = nil
+		}
+		if errors.Is(err, nats.ErrNoResponders) { // another node removed it: it is made again
+			s.forget(t, name)
 		}
 	}()
 	if again {
@@ -243,6 +246,9 @@ func (s *topics) clear(ctx context.Context, t iot.TenantID, name string, upTo ui
 		return 0, 0, err
 	}
 	info, err := x.stream.Info(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) { // another node removed it: the next sweep makes it again
+		s.forget(t, name)
+	}
 	if err != nil {
 		return 0, 0, err
 	}
@@ -251,7 +257,24 @@ func (s *topics) clear(ctx context.Context, t iot.TenantID, name string, upTo ui
 			err = x.stream.Purge(ctx, jetstream.WithPurgeSequence(upTo+1))
 		}
 	}
-	return last, x.created, err
+	return last, info.Created.UnixNano(), err
+}
+
+// forget makes the next who needs a topic look for its stream.
+func (s *topics) forget(t iot.TenantID, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.m, streamName(t, name))
+}
+
+// open returns the topics that were used since the start.
+func (s *topics) open() (out []topicKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.m {
+		out = append(out, x.key)
+	}
+	return out
 }
 
 // remove deletes a topic with all that is in it.
