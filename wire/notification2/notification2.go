@@ -52,6 +52,9 @@ const (
 const (
 	closeConflict websocket.StatusCode = 4409
 	closeBusy     websocket.StatusCode = 4429
+	closeUnknown  websocket.StatusCode = 4401
+	closeStalled  websocket.StatusCode = 4408
+	closeFull     websocket.StatusCode = 4507
 )
 
 // Server is the handler of /notification2/consumer. It is safe for concurrent use.
@@ -97,24 +100,25 @@ func (s *Server) enter() bool {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
-		http.Error(w, "the platform is stopping", http.StatusServiceUnavailable)
+		refuse(w, r, fault.E(fault.Unavailable, "the platform is stopping"))
 		return
 	}
 	defer s.work.Done()
 	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Upgrade", "websocket")
-		http.Error(w, "open a WebSocket here", http.StatusUpgradeRequired)
+		w.Header().Set("Connection", "Upgrade")
+		c8yrest.Refuse(w, r, http.StatusUpgradeRequired, "notification/upgradeRequired", "open a WebSocket here")
 		return
 	}
 	q := r.URL.Query()
 	token := q.Get("token")
 	if len(token) > maxTokenSize {
-		http.Error(w, "the token is too long", http.StatusUnauthorized)
+		refuse(w, r, fault.E(fault.Unauthenticated, "the token is too long"))
 		return
 	}
 	pass, err := s.d.Exchange.Verify(r.Context(), token)
 	if err != nil {
-		http.Error(w, "the token is not valid", http.StatusUnauthorized)
+		refuse(w, r, err)
 		return
 	}
 	x := &connection{s: s, pass: pass, base: c8yrest.Base(r)}
@@ -133,7 +137,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn.SetReadLimit(maxFrame)
 	x.conn = conn
 	if refused != nil {
-		s.d.Log.Debug("consumer", "tenant", pass.Tenant, "err", refused)
+		level := slog.LevelDebug
+		if fault.Is(refused, fault.Full) || fault.Is(refused, fault.Exhausted) {
+			level = slog.LevelWarn
+		}
+		s.d.Log.Log(r.Context(), level, "a consumer is refused", "tenant", pass.Tenant, "topic", pass.Topic, "err", refused)
 		code, reason := closeCode(refused)
 		_ = conn.Close(code, reason)
 		return
@@ -149,12 +157,28 @@ func (x *connection) answerPing(ctx context.Context, _ []byte) bool {
 	return x.c.Flush(ctx) == nil
 }
 
+// refuse answers before the upgrade.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	row := fault.KindOf(err).Row()
+	resource := "notification/"
+	if fault.Is(err, fault.Unauthenticated) {
+		resource = "security/"
+	}
+	c8yrest.Refuse(w, r, row.HTTP, resource+row.C8y, fault.Message(err))
+}
+
 func closeCode(err error) (websocket.StatusCode, string) {
 	switch {
 	case fault.Is(err, fault.Exists):
 		return closeConflict, "409: the consumer is connected already and is not shared"
 	case fault.Is(err, fault.Exhausted):
 		return closeBusy, "429: too many connections"
+	case fault.Is(err, fault.Unauthenticated):
+		return closeUnknown, "401: the tenant is suspended or gone"
+	case fault.Is(err, fault.Full):
+		return closeFull, "507: " + fault.Message(err)
+	case fault.Is(err, fault.Conflict):
+		return closeStalled, "408: " + fault.Message(err)
 	case fault.Is(err, fault.Unavailable):
 		return websocket.StatusTryAgainLater, "the platform cannot serve the consumer now"
 	}
@@ -217,7 +241,11 @@ func (x *connection) write() {
 		batch, err := x.c.Next(x.ctx)
 		if err != nil {
 			if x.ctx.Err() == nil && !x.leaving.Load() { // the consumer ended
-				_ = x.conn.Close(websocket.StatusGoingAway, "the consumer has ended")
+				code, reason := websocket.StatusGoingAway, "the consumer has ended"
+				if !fault.Is(err, fault.Unavailable) {
+					code, reason = closeCode(err)
+				}
+				_ = x.conn.Close(code, reason)
 				x.end()
 			}
 			return

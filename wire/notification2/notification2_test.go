@@ -404,6 +404,50 @@ func TestTokensThatAreNone(t *testing.T) {
 	s.as("management/admin", 404, "GET", "/notification2/token?token="+good, "")
 }
 
+// TestRefusalsAreErrorsOfTheAPI: clients read the body as JSON.
+func TestRefusalsAreErrorsOfTheAPI(t *testing.T) {
+	s := newStage(t)
+	for _, c := range []struct {
+		status int
+		name   string
+		header http.Header
+	}{{426, "notification/upgradeRequired", nil}, {401, "security/Unauthorized", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}}} {
+		r, err := http.NewRequest("GET", s.url+"/notification2/consumer/?token=x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range c.header {
+			r.Header[k] = v
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body struct{ Error, Message, Info string }
+		err = json.NewDecoder(res.Body).Decode(&body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != c.status || body.Error != c.name || body.Message == "" || body.Info == "" || !strings.Contains(res.Header.Get("Content-Type"), "error+json") {
+			t.Errorf("%d %v: %+v, %v", res.StatusCode, res.Header, body, err)
+		}
+	}
+}
+
+// TestASuspendedTenant: its connections end, and its tokens are good for nothing until it is active again.
+func TestASuspendedTenant(t *testing.T) {
+	s := newStage(t)
+	s.as("management/admin", 201, "POST", "/tenant/tenants", `{"id":"acme","company":"Acme","domain":"acme","adminName":"admin","adminEmail":"a@example.com","adminPass":"`+password+`"}`)
+	token := s.as("acme/admin", 200, "POST", "/notification2/token", `{"subscription":"topic","subscriber":"me"}`)["token"].(string)
+	c := s.dial(token, "")
+	s.as("management/admin", 200, "PUT", "/tenant/tenants/acme", `{"status":"SUSPENDED"}`)
+	if _, err := c.read(); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the connection: %v", err)
+	}
+	if _, res, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.url, "http")+"/notification2/consumer/?token="+token, nil); err == nil || res == nil || res.StatusCode != 401 {
+		t.Errorf("a new connection: %v, %v", res, err)
+	}
+	s.do(401, "POST", "/notification2/unsubscribe?token="+token, "")
+}
+
 func FuzzParseAck(f *testing.F) {
 	f.Add([]byte("AAAAAAAAAAE="))
 	f.Add([]byte(" AAAAAAAAAAE=\n"))
