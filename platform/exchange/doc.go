@@ -20,6 +20,9 @@
 //   - The tenant is part of the name of every stream, and of every key.
 //   - What was acknowledged and saved is not delivered again; what was not is delivered again to the next connection.
 //   - Messages of one source are in the order of the commits, for each consumer.
-//   - Everything is bounded: notes that wait, streams by age and bytes, messages that wait for an acknowledgement. What is dropped is counted.
+//   - Everything is bounded: notes that wait, streams by age and bytes, messages that wait for an acknowledgement by number and
+//     bytes, those of all consumers of a node by bytes, and the topics and consumers of a tenant. What is dropped is counted.
+//   - Streams are read directly, over a connection of their own: the server keeps no consumers, and what is slow here does not slow the bus.
+//   - A persistent topic is there as long as it has a consumer. Nobody is connected whose tenant is suspended or gone.
 //   - Nobody pays for this in a tenant without consumers.
 package exchange
