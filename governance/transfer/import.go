@@ -37,6 +37,25 @@ type Receipt struct {
 	Kinds    map[string]Comparison `json:"kinds"`
 	Matches  bool                  `json:"matches"`
 	NotTaken []Omission            `json:"notTaken"`
+	NotMoved []Unmoved             `json:"notMoved"` // kinds that neither command looks at: Matches says nothing about them
+}
+
+// Unmoved is a kind of things that is never read from the source.
+type Unmoved struct {
+	What   string `json:"what"`
+	Reason string `json:"reason"`
+}
+
+// unmoved are all such kinds.
+func unmoved() []Unmoved {
+	return []Unmoved{
+		{"hosted applications and microservices", "upload and subscribe them again"},
+		{"retention rules", "set them again before old data is removed"},
+		{"API keys", "their secrets are known only to those who hold them: make new ones"},
+		{"published queries", "what they ask for names ids of the source: publish them again"},
+		{"bulk operations", "the single operations that they made are moved"},
+		{"subscriptions to notifications", "who subscribes makes them again"},
+	}
 }
 
 // Comparison is one kind on both sides.
@@ -69,7 +88,7 @@ func Import(ctx context.Context, dir string, to *Platform, log io.Writer) (Recei
 		return Receipt{}, err
 	}
 	i := &importer{p: to, dir: dir, m: m, tenant: who.Name, log: log, ids: map[string]map[string]string{}, omitted: slices.Clone(m.NotTaken), states: map[string]string{},
-		receipt: Receipt{From: m.Tenant + " at " + m.Platform, To: who.Name + " at " + to.URL, Kinds: map[string]Comparison{}, Matches: true}}
+		receipt: Receipt{From: m.Tenant + " at " + m.Platform, To: who.Name + " at " + to.URL, Kinds: map[string]Comparison{}, Matches: true, NotMoved: unmoved()}}
 	for _, step := range []func(context.Context) error{i.options, i.groups, i.users, i.objects, i.identities, i.children, i.references,
 		i.measurements, i.documents("events", "/event/events", "events"), i.documents("alarms", "/alarm/alarms", "alarms"),
 		i.documents("operations", "/devicecontrol/operations", "operations"), i.statuses, i.attachments, i.compare} {
@@ -548,7 +567,7 @@ func (i *importer) users(ctx context.Context) error {
 	var secrets int64
 	err := lines(i.dir, "users", func(d doc) error {
 		name := d.text("userName")
-		if strings.HasPrefix(name, "device_") || strings.HasPrefix(name, "service_") {
+		if strings.HasPrefix(name, "device_") || strings.HasPrefix(name, "service_") || strings.HasPrefix(name, "servicebootstrap_") {
 			i.omit("user "+name, 1, "its password is a secret: the device or service must register again")
 			return nil
 		}

@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -69,4 +70,16 @@ func FuzzFolder(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestReceiptTellsWhatWasNeverLookedAt(t *testing.T) {
+	var out strings.Builder
+	if err := (Receipt{NotMoved: unmoved()}).Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"hosted applications", "retention rules", "API keys", "published queries", "bulk operations", "subscriptions"} {
+		if !strings.Contains(out.String(), what) {
+			t.Errorf("the receipt does not tell of %s:\n%s", what, out.String())
+		}
+	}
 }

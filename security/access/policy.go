@@ -131,6 +131,9 @@ func (f Family) roles(l Level) []string {
 	return granting[f][l]
 }
 
+// Permissions returns the permissions each of which grants the level in the family everywhere, the usual one first. The caller must not change the list.
+func (f Family) Permissions(l Level) []string { return f.roles(l) }
+
 var bootstrapRoles = []string{"ROLE_DEVICE_BOOTSTRAP"}
 
 // granting is roles as a table, because it is asked for every request.

@@ -68,6 +68,11 @@ func (c *call) measurementTable(kind *tableKind) error {
 // sampleTable writes the values of measurements: those of some series, or of all.
 func (c *call) sampleTable(kind *tableKind, q telemetry.MeasurementQuery, keys []series.Key) error {
 	out, named := c.stream(kind), names{c: c}
+	if c.onlyHead() {
+		q.Offset, q.Limit = 0, 1
+		_, _, err := c.s.Telemetry.Measurements(c.ctx, c.p, q) // who may not, is told so
+		return out.end(err)
+	}
 	row := make([]cell, len(columns))
 	err := c.s.Telemetry.EachMeasurement(c.ctx, c.p, q, func(page []iot.Measurement) error {
 		if out.t == nil {
@@ -116,6 +121,9 @@ func (c *call) seriesTable(kind *tableKind, a telemetry.SeriesQuery, wanted []st
 
 func (c *call) bucketTable(kind *tableKind, a telemetry.SeriesQuery, wanted []string) error {
 	out, named := c.stream(kind), names{c: c}
+	if c.onlyHead() {
+		a.Limit = 1 // who may not, is told so
+	}
 	head := append(append(slices.Clone(columns[:4]), wanted...), "unit")
 	if a.MaxPoints > 0 {
 		head, wanted = columns, []string{"min"} // points have one value
@@ -128,6 +136,9 @@ func (c *call) bucketTable(kind *tableKind, a telemetry.SeriesQuery, wanted []st
 		name, err := named.of(a.Source)
 		if err != nil {
 			return out.end(err)
+		}
+		if c.onlyHead() {
+			return out.end(nil)
 		}
 		if out.t == nil {
 			if err := out.begin().row(heads(head)); err != nil {

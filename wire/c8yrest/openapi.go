@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"net/http"
@@ -43,8 +44,8 @@ func OpenAPI(version, base string, published ...apimgmt.Endpoint) ([]byte, error
 		if e.State != apimgmt.Published && e.State != apimgmt.Deprecated {
 			continue
 		}
-		if !hasTag(tags, "published") {
-			tags = append(tags, schema{"name": "published"})
+		if !hasTag(tags, "published endpoints") {
+			tags = append(tags, schema{"name": "published endpoints"})
 		}
 		paths[publishedPath+"/"+e.Label()] = map[string]schema{"get": publishedOperation(e)}
 	}
@@ -75,14 +76,18 @@ func hasTag(tags []schema, name string) bool {
 	return false
 }
 
+// groups are the names of groups that the first segment of a path does not tell.
+var groups = map[string]string{"s": "smartrest", ".well-known": "enrollment", "certificate-authority": "enrollment", "notification2": "notifications", "isobar openapi": "reference", "isobar reference": "reference",
+	"isobar published": "published endpoints", "isobar publishedApi": "published endpoints"}
+
 // tagOf is the group of a path: its first segment, and the second one of our own.
 func tagOf(path string) string {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	if parts[0] == "isobar" && len(parts) > 1 {
 		name, _, _ := strings.Cut(parts[1], ".")
-		return "isobar " + name
+		return cmp.Or(groups["isobar "+name], "isobar "+name)
 	}
-	return parts[0]
+	return cmp.Or(groups[parts[0]], parts[0])
 }
 
 // nameOf is the name of a handler, such as listObjects.
@@ -120,22 +125,17 @@ func operationOf(rt Route, tag string, names map[string]int) schema {
 	if names[name]++; names[name] > 1 { // several routes share a handler
 		id += strconv.Itoa(names[name])
 	}
-	media := "application/json"
-	good := schema{"description": "Done.", "content": schema{media: schema{"schema": answerOf(rt)}}}
-	op := schema{"operationId": id, "summary": inWords(name), "tags": []string{tag}}
+	good := schema{"description": "Done.", "content": contentOf(rt)}
+	op := schema{"operationId": id, "summary": summaryOf(rt, name), "tags": []string{tag}}
 	status := "200"
 	switch {
 	case rt.Method == http.MethodDelete:
 		status, good = "204", schema{"description": "Deleted."}
-	case rt.Download:
-		good["content"] = schema{"application/octet-stream": schema{}}
-	case rt.Path == "/isobar/reference":
-		good["content"] = schema{"text/html": schema{}}
 	}
 	responses := schema{"default": schema{"$ref": "#/components/responses/Error"}}
 	if rt.Method == http.MethodPost || rt.Method == http.MethodPut {
 		status = "2XX" // 200 or 201, without a body for who sends no Accept
-		op["requestBody"] = schema{"content": schema{media: schema{"schema": bodyOf(rt)}}}
+		op["requestBody"] = schema{"content": mediaOf(rt)}
 	}
 	responses[status] = good
 	op["responses"] = responses
@@ -154,10 +154,29 @@ func operationOf(rt Route, tag string, names map[string]int) schema {
 	return op
 }
 
+// contentOf is what a route answers with, by its media type.
+func contentOf(rt Route) schema {
+	switch {
+	case rt.Download:
+		return schema{"application/octet-stream": schema{}}
+	case rt.Path == "/isobar/reference":
+		return schema{"text/html": schema{}}
+	case rt.Path == "/isobar/reference.css":
+		return schema{"text/css": schema{}}
+	case rt.Path == "/isobar/reference.js":
+		return schema{"text/javascript": schema{}}
+	}
+	out := schema{"application/json": schema{"schema": answerOf(rt)}}
+	if rt.Method == http.MethodGet && tables[rt.Path] {
+		out["text/csv"], out[xlsxMedia] = schema{"schema": schema{"type": "string"}}, schema{}
+	}
+	return out
+}
+
 func parametersOf(rt Route, name string) (out []schema) {
 	for part := range strings.SplitSeq(rt.Path, "/") {
 		if strings.HasPrefix(part, "{") {
-			out = append(out, schema{"name": strings.Trim(part, "{}"), "in": "path", "required": true, "schema": schema{"type": "string"}})
+			out = append(out, schema{"name": strings.Trim(part, "{}"), "in": "path", "required": true, "description": "The " + strings.ToLower(inWords(strings.Trim(part, "{}"))) + " in the path.", "schema": schema{"type": "string"}})
 		}
 	}
 	use := func(names ...string) {
@@ -168,13 +187,8 @@ func parametersOf(rt Route, name string) (out []schema) {
 	if strings.HasPrefix(name, "list") && rt.Method == http.MethodGet {
 		use("pageSize", "currentPage", "withTotalPages", "withTotalElements")
 	}
-	switch rt.Method + " " + rt.Path {
-	case "GET /inventory/managedObjects":
-		use("query", "type", "fragmentType", "owner", "ids", "text")
-	case "GET /measurement/measurements", "GET /event/events", "GET /alarm/alarms", "GET /isobar/changes":
-		use("source", "dateFrom", "dateTo")
-	case "GET /isobar/usage":
-		use("dateFrom", "dateTo", "kind", "consumer")
+	for _, f := range filters[rt.Method+" "+rt.Path] {
+		out = append(out, f.schema())
 	}
 	if rt.Dated {
 		use("asOf")
@@ -198,26 +212,7 @@ func parameters() schema {
 		"changeSet":         schema{"name": setHeader, "in": "header", "description": "The change set that the change belongs to.", "schema": schema{"type": "string", "maxLength": 64}},
 		"reason":            schema{"name": reasonHeader, "in": "header", "description": "Why the change is made.", "schema": schema{"type": "string", "maxLength": 1000}},
 	}
-	for name, text := range map[string]string{"query": "A condition in the query language.", "type": "The type.", "fragmentType": "A fragment that must exist.", "owner": "The owner.", "ids": "Ids, separated by commas.",
-		"text": "A word of the name, type, owner or an external id.", "source": "The id of the managed object.", "dateFrom": "From this time on.", "dateTo": "Up to this time.", "kind": "KEY, USER, APPLICATION or ENDPOINT.", "consumer": "The consumer."} {
-		out[name] = query("string", name, text)
-	}
 	return out
-}
-
-// permissionsOf names the permissions that reach everywhere; rights on single objects may do as well.
-func permissionsOf(rt Route) []string {
-	first, _, _ := strings.Cut(strings.Trim(rt.Path, "/"), "/")
-	family := map[string]string{"inventory": "INVENTORY", "identity": "IDENTITY", "measurement": "MEASUREMENT", "event": "EVENT", "alarm": "ALARM", "devicecontrol": "DEVICE_CONTROL", "audit": "AUDIT"}[first]
-	switch {
-	case family == "" || rt.Path == "/"+first || rt.Access == Public || rt.Path == "/devicecontrol/deviceCredentials":
-		return nil
-	case rt.Method == http.MethodGet || rt.Path == "/identity/search":
-		return []string{"ROLE_" + family + "_READ"}
-	case family == "INVENTORY" && rt.Method == http.MethodPost:
-		return []string{"ROLE_INVENTORY_ADMIN", "ROLE_INVENTORY_CREATE"}
-	}
-	return []string{"ROLE_" + family + "_ADMIN"}
 }
 
 // known are the schemas of representations, by the path of the resource.

@@ -13,6 +13,9 @@ type openapi struct {
 	OpenAPI string
 	Paths   map[string]map[string]struct {
 		OperationID string
+		Summary     string
+		Permissions []string `json:"x-isobar-permissions"`
+		RequestBody struct{ Content map[string]any }
 		Tags        []string
 		Parameters  []struct {
 			Name, In string
@@ -70,6 +73,72 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 		t.Error("operation ids are not unique")
 	}
 	checkRefs(t, b)
+}
+
+func document(t *testing.T) (doc openapi) {
+	t.Helper()
+	b, err := c8yrest.OpenAPI("1.0", "http://localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// TestOpenAPIIsReadable holds summaries, filters and bodies to what people need of them.
+func TestOpenAPIIsReadable(t *testing.T) {
+	t.Parallel()
+	doc := document(t)
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			words := strings.Fields(strings.ToLower(op.Summary))
+			if len(words) < 2 || len(slices.Compact(words)) != len(strings.Fields(op.Summary)) {
+				t.Errorf("%s %s has the summary %q", method, path, op.Summary)
+			}
+		}
+	}
+	for path, wants := range map[string]string{
+		"/inventory/managedObjects":        "query q type fragmentType owner ids text",
+		"/measurement/measurements":        "source type valueFragmentType valueFragmentSeries dateFrom dateTo revert",
+		"/measurement/measurements/series": "source series dateFrom dateTo aggregationType aggregationInterval aggregationFunction revert",
+		"/event/events":                    "source type fragmentType dateFrom dateTo createdFrom createdTo lastUpdatedFrom lastUpdatedTo revert withSourceAssets",
+		"/alarm/alarms":                    "source severity status resolved type dateFrom dateTo createdFrom createdTo revert",
+		"/devicecontrol/operations":        "deviceId agentId status bulkOperationId fragmentType dateFrom dateTo revert",
+		"/devicecontrol/bulkoperations":    "generalStatus withDeleted dateFrom dateTo",
+		"/notification2/subscriptions":     "source context typeFilter subscription",
+		"/audit/auditRecords":              "source type user application dateFrom dateTo revert",
+	} {
+		for _, want := range strings.Fields(wants) {
+			found := false
+			for _, p := range doc.Paths[path]["get"].Parameters {
+				found = found || p.Name == want && p.In == "query"
+			}
+			if !found {
+				t.Errorf("GET %s does not have %s", path, want)
+			}
+		}
+	}
+	for _, path := range []string{"/inventory/binaries", "/devicecontrol/bulkNewDeviceRequests", "/application/applications/{id}/binaries"} {
+		if c := doc.Paths[path]["post"].RequestBody.Content; c["multipart/form-data"] == nil || c["application/json"] != nil {
+			t.Errorf("POST %s takes %v", path, c)
+		}
+	}
+}
+
+// TestOpenAPIFiltersHaveRoutes finds filters of routes that are gone.
+func TestOpenAPIFiltersHaveRoutes(t *testing.T) {
+	t.Parallel()
+	routes := map[string]bool{}
+	for _, rt := range c8yrest.Routes() {
+		routes[rt.Method+" "+rt.Path] = true
+	}
+	for _, name := range c8yrest.DescribedRoutes() {
+		if !routes[name] {
+			t.Errorf("%s is described, but there is no such route", name)
+		}
+	}
 }
 
 // checkRefs finds references that lead nowhere.

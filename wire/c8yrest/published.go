@@ -357,7 +357,7 @@ func publishedOperation(e apimgmt.Endpoint) schema {
 		}
 	}
 	failure := schema{"$ref": "#/components/responses/Error"}
-	op := schema{"operationId": "published_" + strings.ReplaceAll(e.Name, "-", "_") + "_v" + strconv.Itoa(e.Version), "summary": e.Label(), "tags": []string{"published"}, "parameters": params,
+	op := schema{"operationId": "published_" + strings.ReplaceAll(e.Name, "-", "_") + "_v" + strconv.Itoa(e.Version), "summary": "Call " + e.Label(), "tags": []string{"published endpoints"}, "parameters": params,
 		"responses":  schema{"200": schema{"description": "Done.", "content": schema{"application/json": schema{"schema": answer}}}, "401": failure, "403": failure, "410": failure, "default": failure},
 		"deprecated": e.State == apimgmt.Deprecated, "x-isobar-permissions": []string{"ROLE_APPLICATION_MANAGEMENT_READ", permission}}
 	if e.Description != "" {

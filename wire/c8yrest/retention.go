@@ -67,6 +67,9 @@ func (c *call) retentionPatch() (x retention.Patch, err error) {
 		if *to, err = textOf(d, name); err != nil {
 			return x, err
 		}
+		if *to != nil && **to == "" {
+			return x, fault.E(fault.Op("c8yrest.Retention"), fault.Invalid, fault.Subject(name), name+" must not be empty: leave it out, or give * for all")
+		}
 	}
 	if raw := d.Get("maximumAge"); raw != nil && !iot.IsNull(raw) {
 		n, err := strconv.Atoi(string(raw))

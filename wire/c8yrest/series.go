@@ -47,7 +47,7 @@ func (c *call) aggregation() (a telemetry.SeriesQuery, wanted []string, err erro
 	if err != nil {
 		return a, nil, err
 	}
-	if a.Source == 0 || from.IsZero() || to.IsZero() {
+	if a.Source == 0 || c.query.Get("dateFrom") == "" || c.query.Get("dateTo") == "" {
 		return a, nil, fault.E(op, fault.Invalid, "Following mandatory parameters should be included: source, dateFrom, dateTo")
 	}
 	a.From, a.To, a.Reverse = from, to, c.flag("revert", false)
@@ -75,7 +75,11 @@ func (c *call) aggregation() (a telemetry.SeriesQuery, wanted []string, err erro
 	if a.MaxPoints, a.Method, err = c.downsampling(text != ""); err != nil {
 		return a, nil, err
 	}
-	wanted = c.list("aggregationFunction")
+	for _, f := range c.list("aggregationFunction") {
+		if !slices.Contains(wanted, f) { // a member of an object has one name
+			wanted = append(wanted, f)
+		}
+	}
 	for _, f := range wanted {
 		rank, isRank := rankOf(f)
 		switch {

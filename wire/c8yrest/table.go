@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -38,7 +39,10 @@ var tableKinds = []struct {
 // tableKind is the form that the client wants, nil for JSON.
 func (c *call) tableKind() *tableKind {
 	for part := range strings.SplitSeq(strings.Join(c.r.Header.Values("Accept"), ","), ",") {
-		name, _, _ := strings.Cut(part, ";")
+		name, parameters, _ := strings.Cut(part, ";")
+		if refuses(parameters) {
+			continue
+		}
 		for _, k := range tableKinds {
 			if strings.EqualFold(strings.TrimSpace(name), k.accept) {
 				return k.kind
@@ -47,6 +51,21 @@ func (c *call) tableKind() *tableKind {
 	}
 	return nil
 }
+
+// refuses reports whether the parameters of a media type hold a q of zero: what they belong to is not wanted.
+func refuses(parameters string) bool {
+	for p := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(p, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "q") {
+			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			return err == nil && q <= 0
+		}
+	}
+	return false
+}
+
+// onlyHead reports whether the client wants the header of a table alone, for which nothing is read.
+func (c *call) onlyHead() bool { return c.r.Method == http.MethodHead }
 
 // stream is an answer that is sent while it is made: nothing is kept but what was not sent yet. Until begin it can still become another answer; what
 // fails later can only be seen by the end of the connection.

@@ -194,3 +194,32 @@ func TestAClientThatLeaves(t *testing.T) {
 		t.Errorf("afterwards: %d %s", a.status, a.body)
 	}
 }
+
+func TestHeadOfATableReadsNothing(t *testing.T) {
+	s := start(t)
+	id := fillWith(t, s, "pump", 3)
+	list := "/measurement/measurements?source=" + id
+	series := "/measurement/measurements/series?dateFrom=0001-01-01&dateTo=2024-03-01&source=" + id
+	for _, path := range []string{list, series, series + "&aggregationInterval=1h"} {
+		a := s.send(t, "admin", "HEAD", path, http.Header{"Accept": {"text/csv"}}, "")
+		if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") {
+			t.Errorf("HEAD %s: %d %v", path, a.status, a.header)
+		}
+	}
+	if a := s.send(t, "admin", "GET", list, http.Header{"Accept": {"text/csv;q=0, application/json"}}, ""); a.status != 200 || strings.Contains(a.header.Get("Content-Type"), "csv") {
+		t.Errorf("q=0 gave %s", a.header.Get("Content-Type"))
+	}
+	a := s.send(t, "admin", "GET", series+"&aggregationInterval=1h&aggregationFunction=max&aggregationFunction=max,max", nil, "")
+	if a.status != 200 || strings.Count(a.body, `"max"`) != 1 {
+		t.Errorf("repeated functions: %d %s", a.status, a.body)
+	}
+}
+
+func TestRetentionRulesRefuseEmptyTexts(t *testing.T) {
+	s := start(t)
+	for _, name := range []string{"source", "dataType", "type", "fragmentType"} {
+		if a := s.send(t, "admin", "POST", "/retention/retentions", http.Header{"Content-Type": {"application/json"}}, `{"maximumAge":3,"`+name+`":""}`); a.status != 422 || !strings.Contains(a.body, name) {
+			t.Errorf("an empty %s: %d %s", name, a.status, a.body)
+		}
+	}
+}

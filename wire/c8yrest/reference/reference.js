@@ -18,7 +18,7 @@ const schemas = (doc, content) => Object.entries(content || {}).map(([type, medi
   make("div", "", make("h3", type), make("pre", JSON.stringify(resolve(doc, media.schema), null, 2))));
 
 const operation = (doc, path, method, op) => {
-  const head = make("summary", "", make("b", method.toUpperCase()), make("code", path), document.createTextNode(" " + op.summary));
+  const head = make("summary", "", make("b", method.toUpperCase()), " ", make("code", path), " ", make("span", op.summary));
   const body = make("div");
   body.className = "body";
   if (op.description) body.append(make("p", op.description));
@@ -27,7 +27,7 @@ const operation = (doc, path, method, op) => {
   if (parameters.length) body.append(make("h3", "Parameters"), terms(parameters.map((p) => [p.name + " (" + p.in + ")", p.description || p.schema.type])));
   if (op.requestBody) body.append(make("h3", "Request body"), ...schemas(doc, resolve(doc, op.requestBody).content));
   body.append(make("h3", "Answers"));
-  for (const [status, answer] of Object.entries(op.responses)) {
+  for (const [status, answer] of Object.entries(op.responses).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const a = resolve(doc, answer);
     body.append(terms([[status, a.description]]));
     if (status < "300") body.append(...schemas(doc, a.content));
@@ -45,18 +45,23 @@ const show = (doc) => {
   for (const [path, methods] of Object.entries(doc.paths)) {
     for (const [method, op] of Object.entries(methods)) byTag.get(op.tags[0]).push(operation(doc, path, method, op));
   }
-  for (const [tag, items] of byTag) main.append(make("section", "", make("h2", tag), ...items));
+  for (const [tag, items] of byTag) {
+    const group = make("details", "", make("summary", "", make("h2", tag), " ", make("span", items.length === 1 ? "1 operation" : items.length + " operations")), ...items);
+    group.className = "group";
+    main.append(group);
+  }
   const filter = document.getElementById("filter");
   const apply = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     let n = 0;
     for (const section of main.children) {
       let seen = 0;
-      for (const item of section.querySelectorAll("details")) {
+      for (const item of section.querySelectorAll(":scope > details")) {
         item.hidden = !words.every((w) => item.dataset.words.includes(w));
         if (!item.hidden) seen++;
       }
       section.hidden = seen === 0;
+      section.open = words.length > 0 && seen > 0;
       n += seen;
     }
     document.getElementById("count").textContent = n + " operations";
@@ -65,7 +70,7 @@ const show = (doc) => {
   document.getElementById("search").addEventListener("submit", (e) => e.preventDefault());
   apply();
   const target = document.getElementById(location.hash.slice(1));
-  if (target && target.tagName === "DETAILS") { target.open = true; target.scrollIntoView(); }
+  if (target && target.tagName === "DETAILS") { target.parentElement.open = true; target.open = true; target.scrollIntoView(); }
 };
 
 try {
