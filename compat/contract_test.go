@@ -3,7 +3,6 @@ package compat_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -361,18 +360,6 @@ func TestDemo(t *testing.T) {
 		t.Errorf("exit code %d after %s", code, took)
 	}
 	noDefects(t, s)
-}
-
-func TestAPortThatIsTakenIsTold(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	p := rig.Run(t, nil, "server", "--data", t.TempDir(), "--http", l.Addr().String(), "--mqtt", "127.0.0.1:0")
-	if code := p.Exit(t, 15*time.Second); code == 0 || !strings.Contains(p.Err.String(), "http: ") || !strings.Contains(p.Err.String(), "in use") {
-		t.Errorf("code %d\n%s", code, p.Err.String())
-	}
 }
 
 // TestTwoServersOnOneFolder: the second one must refuse, or both would damage the data.
