@@ -119,11 +119,8 @@ func (c *call) answerKey(status int, k apimgmt.Key, token string) error {
 // createKey answers with the key even without Accept: it cannot be read later.
 func createKey(c *call) error {
 	const op = fault.Op("c8yrest.CreateKey")
-	b, err := c.jsonBody()
+	b, err := c.objectBody()
 	if err != nil {
-		return err
-	}
-	if _, err := parseDoc(b); err != nil {
 		return err
 	}
 	var x struct {

@@ -182,6 +182,15 @@ func (c *call) jsonBody() ([]byte, error) {
 	return c.body()
 }
 
+// objectBody reads a body that must be a JSON object, for who decodes it otherwise than doc.
+func (c *call) objectBody() ([]byte, error) {
+	b, err := c.jsonBody()
+	if err == nil {
+		_, err = parseDoc(b)
+	}
+	return b, err
+}
+
 // doc reads the body as a JSON object.
 func (c *call) doc() (iot.Doc, error) {
 	b, err := c.jsonBody()

@@ -120,11 +120,8 @@ type subscriptionBody struct {
 }
 
 func (c *call) decodeBody(to any) error {
-	b, err := c.body()
+	b, err := c.objectBody()
 	if err != nil {
-		return err
-	}
-	if _, err := parseDoc(b); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(b, to); err != nil {

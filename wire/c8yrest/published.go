@@ -2,6 +2,7 @@ package c8yrest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -47,11 +48,8 @@ type endpointBody struct {
 
 func (c *call) endpointBody() (x endpointBody, sunset *time.Time, err error) {
 	const op = fault.Op("c8yrest.Published")
-	b, err := c.body()
+	b, err := c.objectBody()
 	if err != nil {
-		return x, nil, err
-	}
-	if _, err := parseDoc(b); err != nil {
 		return x, nil, err
 	}
 	if err := json.Unmarshal(b, &x); err != nil {
@@ -236,10 +234,8 @@ func (c *call) writeEndpoint(o *object, e apimgmt.Endpoint) {
 	o.text("owner", string(e.Owner))
 	o.time("creationTime", e.Created)
 	o.time("lastUpdated", e.Updated)
-	for name, t := range map[string]time.Time{"sunset": e.Sunset} {
-		if !t.IsZero() {
-			o.time(name, t)
-		}
+	if !e.Sunset.IsZero() {
+		o.time("sunset", e.Sunset)
 	}
 	o.close()
 }
@@ -326,10 +322,7 @@ var parameterSchemas = map[apimgmt.ParameterType]schema{apimgmt.TextType: {"type
 func publishedOperation(e apimgmt.Endpoint) schema {
 	var params []schema
 	for _, p := range e.Parameters {
-		s := schema{}
-		for k, v := range parameterSchemas[p.Type] {
-			s[k] = v
-		}
+		s := maps.Clone(parameterSchemas[p.Type])
 		if p.Default != nil {
 			s["default"] = *p.Default
 			if p.Type == apimgmt.NumberType || p.Type == apimgmt.BooleanType {

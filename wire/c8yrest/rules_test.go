@@ -244,6 +244,25 @@ func TestEveryJSONRouteRefusesForms(t *testing.T) {
 	}
 }
 
+// TestRightBodiesAsText sends what would be done if it came as JSON.
+func TestRightBodiesAsText(t *testing.T) {
+	s := start(t)
+	for path, body := range map[string]string{
+		"/inventory/managedObjects": `{"name":"x"}`, "/isobar/published": `{"name":"q","kind":"INVENTORY","query":"$filter=has(a)"}`,
+		"/notification2/subscriptions": `{"context":"tenant","subscription":"s"}`, "/notification2/token": `{"subscription":"s","subscriber":"x"}`,
+		"/isobar/apiKeys": `{"name":"k","scopes":[{"resource":"INVENTORY","verb":"READ"}]}`, "/retention/retentions": `{"maximumAge":10}`,
+	} {
+		for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded"} {
+			if a := s.send(t, "admin", "POST", path, http.Header{"Content-Type": {kind}, "Accept": {"application/json"}}, body); a.status != 415 {
+				t.Errorf("POST %s as %s: %d %s", path, kind, a.status, a.body)
+			}
+		}
+		if a := s.send(t, "admin", "POST", path, http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}, body); a.status >= 300 {
+			t.Errorf("POST %s as JSON: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
 func TestMethods(t *testing.T) {
 	s := start(t)
 	id := s.must(t, 201, "POST", "/inventory/managedObjects", `{"name":"x"}`).id(t)
