@@ -16,6 +16,7 @@ import (
 type scratch struct {
 	name, key, value []byte
 	order, from      []int32
+	commits          []commit
 }
 
 // Append implements series.Store. Concurrent appends share an fsync: each enters the engine's log in turn, then all wait together.
@@ -82,8 +83,7 @@ func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 			return errors.Join(err, p.close())
 		}
 	}
-	from, err := s.remember(b, entries)
-	if err := errors.Join(err, p.close()); err != nil {
+	if err := errors.Join(s.remember(b, entries), p.close()); err != nil {
 		s.forget()
 		return err
 	}
@@ -91,7 +91,7 @@ func (s *Store) appendLocked(b *pebble.Batch, entries []series.Entry) error {
 		s.forget()
 		return err
 	}
-	s.journaled(from)
+	s.journaled()
 	return nil
 }
 

@@ -42,13 +42,13 @@ func (j *journal) due() bool {
 	return j.bytes >= min(foldBytes+len(j.recent)*foldBytesPerClient, maxFoldBytes)
 }
 
-func (j *journal) add(k clientKey, commit []byte, commits int) {
+func (j *journal) add(k clientKey, commit []byte) {
 	r := j.recent[k]
 	if r == nil {
 		r = &recent{}
 		j.recent[k] = r
 	}
-	r.add(commit, commits)
+	r.add(commit, 1)
 }
 
 func journalKey(b []byte, n uint64) []byte {
@@ -86,10 +86,16 @@ func eachClient(key, v []byte, fn func(k clientKey, commit []byte)) bool {
 	return true
 }
 
-// remember adds the deliveries of the entries to the batch, and returns what it added: journaled notes it when the batch has been written.
-// The caller holds the append lock.
-func (s *Store) remember(b *pebble.Batch, entries []series.Entry) (v []byte, err error) {
+// commit is what a batch brought of a client.
+type commit struct {
+	client     clientKey
+	begin, end int // of its deliveries in the value of the journal
+}
+
+// remember adds the deliveries of the entries to the batch; journaled notes them when the batch has been written. The caller holds the append lock.
+func (s *Store) remember(b *pebble.Batch, entries []series.Entry) error {
 	c := &s.scratch
+	c.commits = c.commits[:0]
 	from := c.from[:0]
 	for i := range entries {
 		if entries[i].From != nil {
@@ -98,7 +104,7 @@ func (s *Store) remember(b *pebble.Batch, entries []series.Entry) (v []byte, err
 	}
 	c.from = from
 	if len(from) == 0 {
-		return nil, nil
+		return nil
 	}
 	slices.SortStableFunc(from, func(x, y int32) int {
 		a, b := &entries[x], &entries[y]
@@ -107,31 +113,36 @@ func (s *Store) remember(b *pebble.Batch, entries []series.Entry) (v []byte, err
 		}
 		return cmp.Compare(a.Tenant, b.Tenant)
 	})
-	v = append(c.value[:0], 0, 0, 0, 0)
+	v := append(c.value[:0], 0, 0, 0, 0)
 	for len(from) > 0 {
 		first := &entries[from[0]]
 		k, n := clientKey{first.Tenant, first.From.Client}, 1
 		for n < len(from) && entries[from[n]].From.Client == k.client && entries[from[n]].Tenant == k.tenant {
 			n++
 		}
-		v = appendCommit(appendClient(v, k), from[:n], entries)
+		v = appendClient(v, k)
+		begin := len(v)
+		v = appendCommit(v, from[:n], entries)
+		c.commits = append(c.commits, commit{k, begin, len(v)})
 		from = from[n:]
 	}
 	c.key = journalKey(c.key[:0], s.journal.next)
 	binary.LittleEndian.PutUint32(v, checksum(c.key, v[crcBytes:]))
 	c.value = v
-	return v, b.Set(c.key, v, nil)
+	return b.Set(c.key, v, nil)
 }
 
-// journaled notes what remember added to a batch that was written.
-func (s *Store) journaled(v []byte) {
-	if len(v) == 0 {
+// journaled notes what remember added last to a batch that was written.
+func (s *Store) journaled() {
+	j, c := &s.journal, &s.scratch
+	if len(c.commits) == 0 {
 		return
 	}
-	j := &s.journal
-	eachClient(s.scratch.key, v, func(k clientKey, commit []byte) { j.add(k, commit, 1) })
+	for _, x := range c.commits {
+		j.add(x.client, c.value[x.begin:x.end])
+	}
 	j.next++
-	if j.bytes += len(v); j.due() {
+	if j.bytes += len(c.value); j.due() {
 		select {
 		case s.fold <- struct{}{}:
 		default:
@@ -149,7 +160,7 @@ func (s *Store) loadJournal() error {
 	}
 	for ok := it.First(); ok; ok = it.Next() {
 		key, v := it.Key(), it.Value()
-		if !eachClient(key, v, func(k clientKey, commit []byte) { j.add(k, commit, 1) }) {
+		if !eachClient(key, v, j.add) {
 			s.forgotten("", damaged(key, "checksum does not match"))
 		}
 		if len(key) == 1+8 {
@@ -329,19 +340,25 @@ func (s *Store) connected(ctx context.Context, k clientKey, conn int64) (*pebble
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
 	b := s.db.NewBatch()
-	v, err := s.remember(b, []series.Entry{{Tenant: k.tenant, From: &series.Delivery{Client: k.client, Conn: conn}}})
+	err := s.remember(b, []series.Entry{{Tenant: k.tenant, From: &series.Delivery{Client: k.client, Conn: conn}}})
 	if err == nil {
 		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
 	}
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	s.journaled(v)
+	s.journaled()
 	return b, nil
 }
 
 // knows tells whether a client has delivered anything that is remembered.
 func (s *Store) knows(k clientKey) (bool, error) {
+	s.appendMu.Lock()
+	known := s.journal.recent[k] != nil
+	s.appendMu.Unlock()
+	if known {
+		return true, nil
+	}
 	all, err := s.trail(k)
 	return len(all) > 0, err
 }
