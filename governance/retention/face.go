@@ -2,7 +2,6 @@ package retention
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -73,7 +72,7 @@ func (s *Rules) Found(ctx context.Context, t iot.TenantID) error {
 }
 
 func (s *Rules) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 // allow checks the permission.

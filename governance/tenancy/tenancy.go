@@ -2,7 +2,6 @@ package tenancy
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"log/slog"
@@ -152,7 +151,7 @@ func (s *Tenants) Ensure(ctx context.Context, t Tenant) error {
 	}
 	now := s.d.Clock.Now()
 	t.Created, t.Status = now, Active
-	err := s.d.Store.PutTenant(ctx, t, true, sqlkit.Revision{At: now, By: "system", Set: rand.Text()[:16]})
+	err := s.d.Store.PutTenant(ctx, t, true, sqlkit.Revision{At: now, By: "system", Set: sqlkit.NewSetID()})
 	if err != nil && !sqlkit.IsUnique(err) {
 		return fault.E(op, err)
 	}
@@ -359,5 +358,5 @@ func (s *Tenants) recordOption(ctx context.Context, p iot.Principal, activity st
 const maxAudited = 1 << 10 // bytes of a value
 
 func (s *Tenants) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: sqlkit.NewSetID()}
 }

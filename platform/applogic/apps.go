@@ -2,7 +2,6 @@ package applogic
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"io"
@@ -112,7 +111,7 @@ func (s *Apps) forget() {
 }
 
 func (s *Apps) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 func (s *Apps) publish(t iot.TenantID, a iot.Action, id iot.ID) {

@@ -2,7 +2,6 @@ package devicemgmt
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"math"
@@ -70,7 +69,7 @@ func Fact(t iot.TenantID, a iot.Action, o iot.Operation) func() (subject string,
 }
 
 func (s *Operations) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 // audit records what happened to an operation. c8y: the source of the record is the operation, the device is in a fragment.

@@ -241,7 +241,7 @@ func (x *Exchange) Close() {
 }
 
 func (x *Exchange) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: x.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: x.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 // changed makes all nodes read the subscriptions and consumers of a tenant anew; this one at once.

@@ -73,30 +73,22 @@ func (x *Exchange) Token(ctx context.Context, p iot.Principal, pass Pass, validi
 	if pass.Volatile {
 		c.Volatile = "true"
 	}
-	for range 1000 { // c8y: a client reads the body as ordinary base64, so that it must have neither - nor _
+	var body []byte
+	for range 1000 { // c8y: a client reads the body as ordinary base64, so that it must have neither - nor _; with some subscribers it always has, and other clients can read it
 		c.ID = rand.Text()
-		body, err := json.Marshal(c)
-		if err != nil {
+		var err error
+		if body, err = json.Marshal(c); err != nil {
 			return "", fault.E(op, err)
 		}
 		if !strings.ContainsAny(base64.RawURLEncoding.EncodeToString(body), "-_") {
-			x.audit(ctx, p, "Notification token created", pass.Topic)
-			return x.sign(op, body)
+			break
 		}
 	}
-	body, err := json.Marshal(c) // a subscriber with such letters; other clients can read it
-	if err != nil {
-		return "", fault.E(op, err)
-	}
-	x.audit(ctx, p, "Notification token created", pass.Topic)
-	return x.sign(op, body)
-}
-
-func (x *Exchange) sign(op fault.Op, body []byte) (string, error) {
 	token, err := x.d.Signer.SignClaims(body)
 	if err != nil {
 		return "", fault.E(op, err)
 	}
+	x.audit(ctx, p, "Notification token created", pass.Topic)
 	return token, nil
 }
 

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -58,7 +57,7 @@ func NewAnchors(d AnchorDeps) (*Anchors, error) {
 func (s *Anchors) Close() { s.stop() }
 
 func (s *Anchors) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 // may checks that p administers the tenant t: its own, or any if p belongs to the management. c8y: ROLE_TENANT_ADMIN does as well.

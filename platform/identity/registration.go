@@ -96,7 +96,7 @@ type Registrations struct {
 func New(d Deps) *Registrations { return &Registrations{d: d} }
 
 func (s *Registrations) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 // policy says what becomes of security tokens.

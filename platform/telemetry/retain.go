@@ -19,6 +19,13 @@ type RetentionQuery struct {
 	Except         []iot.Selector // these are kept
 }
 
+func (q RetentionQuery) check(op fault.Op) error {
+	if q.Before.IsZero() {
+		return fault.E(op, fault.Invalid, "a rule of retention needs an age")
+	}
+	return nil
+}
+
 func (q RetentionQuery) series() series.Query {
 	return series.Query{Source: q.Source, To: series.Bound(q.Before), Type: q.Type, Fragment: q.Fragment, Except: q.Except}
 }
@@ -27,8 +34,8 @@ func (q RetentionQuery) series() series.Query {
 // The work grows with the number of sources and with what goes, not with what stays. The fact that it publishes names no measurement.
 func (tm *Telemetry) Retain(ctx context.Context, t iot.TenantID, q RetentionQuery) (int64, error) {
 	const op = fault.Op("telemetry.Retain")
-	if q.Before.IsZero() {
-		return 0, fault.E(op, fault.Invalid, "a rule of retention needs an age")
+	if err := q.check(op); err != nil {
+		return 0, err
 	}
 	n, err := tm.d.Series.Delete(ctx, t, q.series())
 	if n > 0 {
@@ -48,13 +55,11 @@ type Held struct {
 // MaxHeld is how many measurements HeldMeasurements counts at most, since it has to read them.
 const MaxHeld = 1 << 20
 
-const noAge = "a rule of retention needs an age"
-
 // HeldMeasurements counts what Retain would remove, up to MaxHeld. It acts for the platform.
 func (tm *Telemetry) HeldMeasurements(ctx context.Context, t iot.TenantID, q RetentionQuery) (h Held, err error) {
 	const op = fault.Op("telemetry.HeldMeasurements")
-	if q.Before.IsZero() {
-		return h, fault.E(op, fault.Invalid, noAge)
+	if err := q.check(op); err != nil {
+		return h, err
 	}
 	sources := map[iot.ID]struct{}{}
 	err = tm.d.Series.Scan(ctx, t, q.series(), func(m *iot.Measurement) bool {
@@ -107,8 +112,8 @@ func (q RetentionQuery) alarms() AlarmQuery {
 // RetainEvents is Retain for events: it removes them with their attachments and their versions, in batches of DeleteBatch. Nothing is published.
 func (tm *Telemetry) RetainEvents(ctx context.Context, t iot.TenantID, q RetentionQuery) (n int64, err error) {
 	const op = fault.Op("telemetry.RetainEvents")
-	if q.Before.IsZero() {
-		return 0, fault.E(op, fault.Invalid, noAge)
+	if err := q.check(op); err != nil {
+		return 0, err
 	}
 	for old := q.events(); ; {
 		gone, err := tm.d.Store.ExpireEvents(ctx, t, old)

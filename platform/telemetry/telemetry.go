@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -73,7 +72,7 @@ func (tm *Telemetry) Close() {
 }
 
 func (tm *Telemetry) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: tm.now(), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: tm.now(), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 func (tm *Telemetry) now() time.Time { return tm.d.Clock.Now().Truncate(time.Millisecond) }

@@ -68,12 +68,16 @@ type claims struct {
 }
 
 func (u *Users) sign(t iot.TenantID, s Session) (string, error) {
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: u.key}, (&jose.SignerOptions{}).WithType("JWT"))
+	body, err := json.Marshal(claims{ID: s.ID, Issuer: string(t), Audience: string(t), Subject: s.User, Chain: s.Chain,
+		Issued: s.Created.Unix(), NotSoon: s.Created.Unix(), Expires: s.Expires.Unix(), TFA: s.TFA, Tenant: t, XSRF: s.XSRF})
 	if err != nil {
 		return "", err
 	}
-	body, err := json.Marshal(claims{ID: s.ID, Issuer: string(t), Audience: string(t), Subject: s.User, Chain: s.Chain,
-		Issued: s.Created.Unix(), NotSoon: s.Created.Unix(), Expires: s.Expires.Unix(), TFA: s.TFA, Tenant: t, XSRF: s.XSRF})
+	return u.signRS256(body, (&jose.SignerOptions{}).WithType("JWT"))
+}
+
+func (u *Users) signRS256(body []byte, options *jose.SignerOptions) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: u.key}, options)
 	if err != nil {
 		return "", err
 	}

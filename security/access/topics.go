@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -113,7 +112,7 @@ func (s *Topics) Replace(ctx context.Context, p iot.Principal, rules []TopicRule
 			return fault.Errorf(op, fault.Invalid, "rule %d: %s", i+1, fault.Message(err))
 		}
 	}
-	before, err := s.d.Store.PutTopicRules(ctx, p.Tenant, rules, sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]})
+	before, err := s.d.Store.PutTopicRules(ctx, p.Tenant, rules, sqlkit.Revision{At: s.d.Clock.Now(), By: string(p.User), Set: sqlkit.NewSetID()})
 	if err != nil {
 		return sqlkit.Fault(op, err)
 	}

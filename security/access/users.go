@@ -192,7 +192,7 @@ func (u *Users) Current(ctx context.Context, p iot.Principal, since time.Time) (
 }
 
 func (u *Users) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: u.d.Clock.Now(), By: string(p.User), Set: rand.Text()[:16]}
+	return sqlkit.Revision{At: u.d.Clock.Now(), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
 // FirstAdmin is the administrator that a realm is born with.
