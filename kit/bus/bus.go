@@ -176,6 +176,14 @@ func safe(p string) string {
 // Rules is the last part of the subject of a fact that subscribers are not told of: only rules and what the platform itself depends on may see it.
 const Rules = "rules"
 
+// InMode is the subject of a fact of a write in a processing mode.
+func InMode(subject string, m iot.ProcessingMode) string {
+	if m.Live() {
+		return subject
+	}
+	return subject + "." + Rules
+}
+
 // Base is a subject without that part.
 func Base(subject string) string { return strings.TrimSuffix(subject, "."+Rules) }
 

@@ -52,14 +52,15 @@ func (b *Bus) Keeps() bool {
 	return k != nil && !(*k).Idle()
 }
 
-// Tell publishes a fact and passes it on to the keeper; see Keeper.Tell.
+// Tell publishes a fact in the mode of the context, and passes it on to the keeper if subscribers are told of it; see Keeper.Tell.
 func (b *Bus) Tell(ctx context.Context, t iot.TenantID, subject string, data []byte) {
-	if k := b.keeper.Load(); k != nil && !(*k).Idle() {
+	m := iot.ModeOf(ctx)
+	if k := b.keeper.Load(); k != nil && m.Live() && !(*k).Idle() {
 		if err := (*k).Tell(ctx, t, subject, data); err != nil {
 			b.log.Warn("a fact is not passed on", "topic", subject, "err", err)
 		}
 	}
-	b.Publish(subject, data)
+	b.Publish(InMode(subject, m), data)
 }
 
 // Intend is Keeper.Intend; without a keeper, nobody waits.

@@ -50,11 +50,8 @@ func (s *Operations) publish(ctx context.Context, t iot.TenantID, a iot.Action, 
 		s.d.Log.Error("encode a change", "tenant", t, "err", err)
 		return
 	}
-	parts := []string{string(iot.KindOperation), string(a), o.Agent.String()}
-	if !iot.ModeOf(ctx).Live() { // then a device gets it when it asks for what is pending
-		parts = append(parts, bus.Rules)
-	}
-	s.d.Bus.Publish(bus.Subject(t, parts...), data)
+	// Where subscribers are not told, a device gets it when it asks for what is pending.
+	s.d.Bus.Publish(bus.InMode(bus.Subject(t, string(iot.KindOperation), string(a), o.Agent.String()), iot.ModeOf(ctx)), data)
 }
 
 // Fact is the note that a driver leaves of what it does to an operation.

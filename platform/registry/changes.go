@@ -290,7 +290,9 @@ func (r *Registry) announce(ctx context.Context, p iot.Principal, set string, ch
 			activity = "Managed object created"
 			r.publish(ctx, p.Tenant, iot.Created, Object{ManagedObject: after})
 		default:
-			r.shown(ctx, p, c.Object, func(_ context.Context, _ iot.TenantID, subject string, data []byte) { r.d.Bus.Publish(subject, data) }) // with its state; noted before
+			if o, ok := r.shown(ctx, p, c.Object); ok { // with its state; noted before
+				r.publish(ctx, p.Tenant, iot.Updated, o)
+			}
 		}
 		x := auditOf(activity, before, after)
 		x.Text += ", taking back change set " + set

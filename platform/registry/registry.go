@@ -104,17 +104,19 @@ type Change struct {
 }
 
 func (r *Registry) publish(ctx context.Context, t iot.TenantID, a iot.Action, o Object) {
+	if subject, data, ok := r.changed(t, a, o); ok {
+		r.d.Bus.Publish(bus.InMode(subject, iot.ModeOf(ctx)), data)
+	}
+}
+
+// changed forgets what was remembered of an object, and returns the fact of its change. What cannot be encoded is told.
+func (r *Registry) changed(t iot.TenantID, a iot.Action, o Object) (subject string, data []byte, ok bool) {
 	r.forget(t, o.ID, a == iot.Deleted)
-	data, err := json.Marshal(Change{a, o})
+	subject, data, err := Fact(t, a, o)()
 	if err != nil {
 		r.d.Log.Error("encode change", "tenant", t, "err", err)
-		return
 	}
-	parts := []string{"inventory", string(a), o.ID.String()}
-	if !iot.ModeOf(ctx).Live() {
-		parts = append(parts, bus.Rules)
-	}
-	r.d.Bus.Publish(bus.Subject(t, parts...), data)
+	return subject, data, err == nil
 }
 
 // Revision changes when anything changed that Lookup, Source and Check may have answered differently before, for whoever asks them again and

@@ -12,7 +12,6 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -362,28 +361,22 @@ func (r *Registry) record(ctx context.Context, p iot.Principal, records []iot.Au
 	}
 }
 
-// touched marks an object as updated because a relation or the state of it changed, and publishes it.
+// touched marks an object as updated because a relation or the state of it changed, and publishes it as it is seen by now.
 func (r *Registry) touched(ctx context.Context, p iot.Principal, id iot.ID) {
-	r.shown(ctx, p, id, r.d.Bus.Tell)
+	if o, ok := r.shown(ctx, p, id); ok {
+		if subject, data, ok := r.changed(p.Tenant, iot.Updated, o); ok {
+			r.d.Bus.Tell(ctx, p.Tenant, subject, data)
+		}
+	}
 }
 
-// shown publishes an object as it is seen by now.
-func (r *Registry) shown(ctx context.Context, p iot.Principal, id iot.ID, send func(ctx context.Context, t iot.TenantID, subject string, data []byte)) {
+// shown is an object as it is seen by now; ok is false if it is gone.
+func (r *Registry) shown(ctx context.Context, p iot.Principal, id iot.ID) (o Object, ok bool) {
 	objects, err := r.d.Store.Get(ctx, p.Tenant, id)
 	if err != nil || len(objects) != 1 {
-		return
+		return o, false
 	}
-	r.forget(p.Tenant, id, false)
-	subject, data, err := Fact(p.Tenant, iot.Updated, objects[0])()
-	if err != nil {
-		r.d.Log.Error("encode change", "tenant", p.Tenant, "err", err)
-		return
-	}
-	if !iot.ModeOf(ctx).Live() {
-		r.d.Bus.Publish(subject+"."+bus.Rules, data)
-		return
-	}
-	send(ctx, p.Tenant, subject, data)
+	return objects[0], true
 }
 
 // DeleteOptions says what goes with an object.

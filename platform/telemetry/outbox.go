@@ -45,7 +45,7 @@ func (o *outbox) add(to topic, m *iot.Measurement) {
 func (o *outbox) send(to topic, b []byte) {
 	subject := bus.Subject(to.tenant, string(iot.KindMeasurement), string(iot.Created))
 	if to.rules {
-		subject += "." + rulesOnly
+		subject += "." + bus.Rules
 	}
 	o.bus.Publish(subject, append(b, batchEnd...))
 	delete(o.m, to)

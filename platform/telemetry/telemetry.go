@@ -86,15 +86,8 @@ func (tm *Telemetry) publish(t iot.TenantID, kind iot.Kind, a iot.Action, source
 		tm.d.Log.Error("encode a change", "tenant", t, "err", err)
 		return
 	}
-	parts := []string{string(kind), string(a), source.String()}
-	if !mode.Live() {
-		parts = append(parts, rulesOnly)
-	}
-	tm.d.Bus.Publish(bus.Subject(t, parts...), data)
+	tm.d.Bus.Publish(bus.InMode(bus.Subject(t, string(kind), string(a), source.String()), mode), data)
 }
-
-// rulesOnly ends the subject of a fact that subscribers are not told of.
-const rulesOnly = bus.Rules
 
 // window makes equal bounds mean that instant. c8y: a range is half-open, but clients ask for one instant with equal bounds.
 func window(from, to *time.Time) {
