@@ -367,7 +367,7 @@ func TestTwoServersOnOneFolder(t *testing.T) {
 	data := t.TempDir()
 	s := rig.Start(t, rig.Options{Data: data})
 	p := rig.Run(t, nil, "server", "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
-	if code := p.Exit(t, 15*time.Second); code == 0 || !strings.HasPrefix(lastLine(p.Err.String()), "isobar: ") {
+	if code := p.Exit(t, 15*time.Second); code != 3 || !strings.HasPrefix(lastLine(p.Err.String()), "isobar: another server uses the data folder") {
 		t.Errorf("code %d\n%s", code, p.Err.String())
 	}
 	s.Admin().Want(t, 200, "GET", "/inventory/managedObjects", nil, nil)

@@ -32,9 +32,6 @@ func TestStartRefused(t *testing.T) {
 			t.Errorf("--%s: the data folder was made: %v", flag, err)
 		}
 	}
-	options := rig.Options{Data: t.TempDir()}
-	rig.Start(t, options)
-	isobar(t, 3, "another server uses the data folder", "server", "--data", options.Data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
 }
 
 // TestLink logs in by the link that a command prints on the machine of the server, once.

@@ -16,6 +16,7 @@ import (
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/service"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -69,10 +70,10 @@ type Server struct {
 	backlog  atomic.Int64 // bytes in all queues
 	sockets  atomic.Int64
 
-	mu       sync.Mutex // guards closed, suspects and the start of work that Close waits for
-	closed   bool
+	calls service.Calls // and work that Close waits for
+
+	mu       sync.Mutex                // guards suspects
 	suspects map[iot.TenantID]struct{} // tenants in which users changed
-	work     sync.WaitGroup
 
 	queued  prometheus.Counter
 	dropped prometheus.Counter
@@ -108,35 +109,22 @@ func New(d Deps) (*Server, error) {
 
 // Close ends all sessions and connections and waits for what serves them.
 func (s *Server) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.calls.Refuse()
 	for _, stop := range s.stops {
 		stop()
 	}
 	s.table.close()
 	s.cancel()
-	s.work.Wait()
-}
-
-// enter counts a piece of work that Close waits for; it reports false if Close has begun.
-func (s *Server) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.work.Add(1)
-	return true
+	s.calls.Wait()
 }
 
 // start runs work on a goroutine that Close waits for.
 func (s *Server) start(work func()) {
-	if !s.enter() {
+	if !s.calls.Enter() {
 		return
 	}
 	go func() {
-		defer s.work.Done()
+		defer s.calls.Leave()
 		defer s.recover()
 		work()
 	}()
@@ -150,11 +138,11 @@ func (s *Server) recover() {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
+	if !s.calls.Enter() {
 		http.Error(w, "the server is closing", http.StatusServiceUnavailable)
 		return
 	}
-	defer s.work.Done()
+	defer s.calls.Leave()
 	e, ok := endpointOf(r.URL.Path)
 	switch {
 	case !ok:

@@ -25,6 +25,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/service"
 	"github.com/isobar-iot/isobar/platform/exchange"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/telemetry"
@@ -62,9 +63,7 @@ type Server struct {
 	d      Deps
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	mu     sync.Mutex // guards closed and the start of work
-	closed bool
-	work   sync.WaitGroup
+	calls  service.Calls
 }
 
 // New returns the handler.
@@ -79,31 +78,18 @@ func New(d Deps) *Server {
 
 // Close ends all connections and waits for them.
 func (s *Server) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.calls.Refuse()
 	s.cancel()
-	s.work.Wait()
-}
-
-// enter counts a connection that Close waits for; it reports false if Close has begun.
-func (s *Server) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.work.Add(1)
-	return true
+	s.calls.Wait()
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
+	if !s.calls.Enter() {
 		refuse(w, r, fault.E(fault.Unavailable, "the platform is stopping"))
 		return
 	}
-	defer s.work.Done()
+	defer s.calls.Leave()
 	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
