@@ -1,8 +1,6 @@
 package compat_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,26 +11,6 @@ import (
 
 	"github.com/isobar-iot/isobar/compat/internal/rig"
 )
-
-// zipped makes an archive.
-func zipped(t *testing.T, files map[string]string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for name, content := range files {
-		f, err := w.Create(name)
-		if err == nil {
-			_, err = f.Write([]byte(content))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
 
 type madeApp struct{ ID, Password string }
 
@@ -46,7 +24,7 @@ func TestMicroserviceProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	archive := zipped(t, map[string]string{"hello": string(code), "cumulocity.json": `{"name":"hello","apiVersion":"v2","version":"1.0.0","process":{"command":["./hello"]},
+	archive := rig.Zip(t, map[string]string{"hello": string(code), "cumulocity.json": `{"name":"hello","apiVersion":"v2","version":"1.0.0","process":{"command":["./hello"]},
 		"requiredRoles":["ROLE_INVENTORY_ADMIN","ROLE_MEASUREMENT_ADMIN"]}`})
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {

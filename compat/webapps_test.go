@@ -207,7 +207,7 @@ func (w *webWorld) upload(t *testing.T) {
 	var app madeApp
 	w.admin.Want(t, 201, "POST", "/application/applications", map[string]string{"name": "cockpit", "key": "cockpit-key", "type": "HOSTED", "contextPath": "cockpit", "resourcesUrl": "/"}, &app)
 	w.app = app.ID
-	archive := zipped(t, map[string]string{"index.html": "<!doctype html><title>ours</title>", "en_US.json": `{"a":["b"]}`,
+	archive := rig.Zip(t, map[string]string{"index.html": "<!doctype html><title>ours</title>", "en_US.json": `{"a":["b"]}`,
 		"cumulocity.json": `{"name":"cockpit","contextPath":"cockpit","key":"cockpit-key","version":"1.2.3","dynamicOptionsUrl":"/apps/public/public-options@app-cockpit/options.json"}`})
 	var version struct{ ID string }
 	a, err := w.admin.Do("POST", "/application/applications/"+app.ID+"/binaries", archive, "Content-Type", "application/zip")

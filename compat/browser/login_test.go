@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"github.com/isobar-iot/isobar/app"
+	"github.com/isobar-iot/isobar/compat/internal/rig"
 )
 
 // foreign is an application that asks for a login as those do that leave it to /apps/public/login/: it goes there if nobody is logged in, or if its address
@@ -135,20 +135,7 @@ func selfSigned(t *testing.T, folder string) (cert, key string) {
 // uploadForeign puts the application at /apps/foreign/.
 func uploadForeign(t *testing.T, base string) {
 	t.Helper()
-	var archive bytes.Buffer
-	w := zip.NewWriter(&archive)
-	for name, content := range map[string]string{"index.html": foreign, "cumulocity.json": `{"name":"foreign","contextPath":"foreign","key":"foreign-key"}`} {
-		f, err := w.Create(name)
-		if err == nil {
-			_, err = f.Write([]byte(content))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	archive := rig.Zip(t, map[string]string{"index.html": foreign, "cumulocity.json": `{"name":"foreign","contextPath":"foreign","key":"foreign-key"}`})
 	send := func(method, path, kind string, body io.Reader) (id string) {
 		r, err := http.NewRequestWithContext(t.Context(), method, base+path, body)
 		if err != nil {
@@ -169,6 +156,6 @@ func uploadForeign(t *testing.T, base string) {
 		return made.ID
 	}
 	id := send("POST", "/application/applications", "application/json", strings.NewReader(`{"name":"foreign","key":"foreign-key","type":"HOSTED","contextPath":"foreign","resourcesUrl":"/"}`))
-	version := send("POST", "/application/applications/"+id+"/binaries", "application/zip", &archive)
+	version := send("POST", "/application/applications/"+id+"/binaries", "application/zip", bytes.NewReader(archive))
 	send("PUT", "/application/applications/"+id, "application/json", strings.NewReader(`{"activeVersionId":"`+version+`"}`))
 }
