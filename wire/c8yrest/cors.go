@@ -87,7 +87,8 @@ func (o origin) covers(page origin) bool {
 }
 
 // cors says in the header of an answer whether a page of another origin may read it, as the tenant wants that. Only an origin that the tenant names may send
-// the cookies of the browser's user along: with "*", which c8y has as its default, any page could read whatever its visitor may.
+// the cookies of the browser's user along: with "*", which c8y has as its default, any page could read whatever its visitor may. An empty t is the tenant of
+// the host, which is looked for only where it matters.
 func (s *Server) cors(h http.Header, r *http.Request, t iot.TenantID) {
 	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"} {
 		h.Del(name)
@@ -98,6 +99,9 @@ func (s *Server) cors(h http.Header, r *http.Request, t iot.TenantID) {
 	from := r.Header.Get("Origin")
 	if from == "" || sameOrigin(r) {
 		return
+	}
+	if t == "" {
+		t = s.hostOrDefault(r)
 	}
 	entries := originsOf(s.Tenants.Value(r.Context(), t, tenancy.OptionKey{Category: OriginCategory, Key: OriginKey}, anyOrigin))
 	page, ok := parseOrigin(strings.ToLower(from))
@@ -123,7 +127,7 @@ func (s *Server) preflight(w http.ResponseWriter, r *http.Request, methods strin
 	h := w.Header()
 	h.Set(requestHeader, requestID(r))
 	h.Set("Allow", methods)
-	s.cors(h, r, s.hostOrDefault(r))
+	s.cors(h, r, "")
 	if h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", corsMethods)
 		h.Set("Access-Control-Allow-Headers", allowedHeaders(r))
@@ -154,7 +158,7 @@ func (s *Server) CrossOrigin(next http.Handler) http.Handler {
 			s.preflight(w, r, "GET, POST, OPTIONS")
 			return
 		}
-		s.cors(w.Header(), r, s.hostOrDefault(r))
+		s.cors(w.Header(), r, "")
 		next.ServeHTTP(w, r)
 	})
 }

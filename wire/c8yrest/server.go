@@ -146,7 +146,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt Route) {
 	began := time.Now()
 	rec := &recorder{ResponseWriter: w}
 	c := &call{s: s, w: rec, r: r, ctx: r.Context(), route: rt, began: began, request: requestID(r)}
-	s.cors(w.Header(), r, s.hostOrDefault(r))
+	s.cors(w.Header(), r, "")
 	w.Header().Set(requestHeader, c.request)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
@@ -187,7 +187,7 @@ func (c *call) run() (err error) {
 				return err
 			}
 		}
-		if c.p.Tenant != c.s.hostOrDefault(c.r) && !c.inside { // whose answer it is decides who may read it
+		if c.r.Header.Get("Origin") != "" && !c.inside && c.p.Tenant != c.s.hostOrDefault(c.r) { // whose answer it is decides who may read it
 			c.s.cors(c.w.Header(), c.r, c.p.Tenant)
 		}
 		if err = c.keyMay(); err != nil {
