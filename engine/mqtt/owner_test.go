@@ -2,14 +2,17 @@ package mqtt_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	mqtt "github.com/isobar-iot/isobar/engine/mqtt"
 	"github.com/isobar-iot/isobar/engine/mqtt/packet"
+	"github.com/isobar-iot/isobar/engine/mqtt/session"
 )
 
 // byUser says that a session belongs to the user of CONNECT.
@@ -172,5 +175,61 @@ func TestAWillOutlivesACrash(t *testing.T) {
 	s.dial("x", packet.V5, true, nil)
 	if len(wills) > 0 {
 		t.Errorf("published again: %v", <-wills)
+	}
+}
+
+// slowSessions hands out the session of one client, and the others after a pause.
+type slowSessions struct {
+	session.Store
+	first string
+	pause func()
+}
+
+func (s slowSessions) Sessions(ctx context.Context, realm string, yield func(session.Info) error) error {
+	var others []session.Info
+	err := s.Store.Sessions(ctx, realm, func(i session.Info) error {
+		if i.ClientID == s.first {
+			return yield(i)
+		}
+		others = append(others, i)
+		return nil
+	})
+	s.pause()
+	for _, i := range others {
+		err = errors.Join(err, yield(i))
+	}
+	return err
+}
+
+// TestALeftWillFindsEverySubscription reads the session with a will long before that of its subscriber: the will waits for it.
+func TestALeftWillFindsEverySubscription(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	published := make(chan struct{})
+	config := func(c *mqtt.Config) {
+		onPebble(t, fs)(c)
+		c.Store = slowSessions{c.Store, "dies", func() {
+			select {
+			case <-published: // Too early, which shows below.
+			case <-time.After(50 * time.Millisecond):
+			}
+		}}
+		c.Will = func(_, _, _ string, _ *mqtt.Message, done func(mqtt.Verdict)) {
+			done(mqtt.Verdict{Route: true})
+			close(published)
+		}
+	}
+	s := start(t, &policy{}, config)
+	listener, _ := s.dial("listener", packet.V311, false, nil)
+	listener.sub(1, "w", 1)
+	s.dial("dies", packet.V311, false, func(p *packet.Connect) { p.Will = &packet.Will{Topic: "w", QoS: 1, Payload: []byte("w")} })
+	fs = fs.CrashClone(vfs.CrashCloneCfg{})
+	s = start(t, &policy{}, config)
+	if err := s.Load(context.Background(), "t1"); err != nil {
+		t.Fatal(err)
+	}
+	within(t, published)
+	b, _ := s.dial("listener", packet.V311, false, nil)
+	if p := want[*packet.Publish](b); string(p.Topic) != "w" {
+		t.Errorf("got %q", p.Topic)
 	}
 }

@@ -56,8 +56,26 @@ func (r *realm) load(ctx context.Context) error {
 		r.kept.Set(t, nil)
 		return nil
 	})
-	r.loaded = err == nil
-	return err
+	if err != nil {
+		return err
+	}
+	r.loaded = true
+	r.startTimers()
+	return nil
+}
+
+// startTimers begins what waits in restored sessions. A will that is due at once has to find the subscriptions of all sessions, not only of those
+// that were read before its own.
+func (r *realm) startTimers() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	for _, s := range r.sessions {
+		s.will.start()
+		r.startExpiry(s, s.since)
+	}
 }
 
 func (r *realm) restore(i session.Info) {
@@ -89,11 +107,9 @@ func (r *realm) restore(i session.Info) {
 		r.submit(&job{ops: []session.Op{{Kind: session.PutSession, ClientID: s.id, Meta: i.Meta}}})
 	}
 	s.since = i.Meta.DisconnectedAt
-	if i.Meta.Will != nil && !r.stopped {
+	if i.Meta.Will != nil {
 		s.will = r.leftWill(s, i.Meta)
-		s.will.start()
 	}
-	r.startExpiry(s, s.since)
 }
 
 func (r *realm) newSess(id string, stored bool, expiry uint32) *sess {
