@@ -24,6 +24,8 @@ const (
 	// commitEvery is the least time between the starts of two commits. A commit costs about ten times the CPU of a message, whatever it
 	// holds, so that waiting a moment for company halves the cost at some 10,000 messages a second. Who comes alone does not wait.
 	commitEvery = 2 * time.Millisecond
+	// patientEvery is that time while nobody who submits is held up by it; see pace.
+	patientEvery = 4 * time.Millisecond
 	// commitAt is how many waiting submissions make a commit worth it at once, however many more are under way.
 	commitAt = maxBatch / 4
 )
@@ -35,6 +37,7 @@ type lanes struct {
 	some       chan struct{} // one token: a lane has as many entries as enough says
 	last       time.Time     // start of the commit before; belongs to the goroutine that takes
 	peak       int64         // most submissions under way lately; belongs to the goroutine that takes
+	pace       pace          // belongs to the goroutine that takes
 
 	underway atomic.Int64 // submissions that were put and not answered
 	enough   atomic.Int64 // so many are worth a commit at once
@@ -117,6 +120,7 @@ func (l *lanes) take(batch []submission) ([]submission, bool) {
 	batch, n = fill(batch, l.live, n, maxBatch)
 	room := max(maxBatch, n+maxBatch/lateShare)
 	batch, _ = fill(batch, l.late, n, room)
+	l.pace.count(len(batch), l.last)
 	return batch, true
 }
 
@@ -140,13 +144,16 @@ func (l *lanes) first(batch []submission) ([]submission, int, bool) {
 	return nil, 0, false
 }
 
-// pause lets company gather if the commit before began only a moment ago. When half of those who are ever under way at a time wait, the commit
-// is worth it: they are devices that wait for their acknowledgements, and the other half gathers while the disk is busy.
+// pause lets company gather if the commit before began only a moment ago. Eager, it ends when half of those who are ever under way at a time wait:
+// they are devices that wait for their acknowledgements, and the other half gathers while the disk is busy. Patient, it lasts to its end.
 func (l *lanes) pause() {
 	l.peak = max(l.underway.Load(), l.peak-l.peak/16)
-	enough := min(max(l.peak/2, 1), commitAt)
+	enough, every := min(max(l.peak/2, 1), commitAt), commitEvery
+	if l.pace.patient(time.Now()) {
+		enough, every = commitAt, patientEvery
+	}
 	l.enough.Store(enough)
-	if wait := commitEvery - time.Since(l.last); wait > 0 && 1+len(l.live)+len(l.late) < int(enough) {
+	if wait := every - time.Since(l.last); wait > 0 && 1+len(l.live)+len(l.late) < int(enough) {
 		select {
 		case <-l.some:
 		default:
