@@ -125,6 +125,49 @@ func TestMicroserviceByURL(t *testing.T) {
 	admin.Want(t, 503, "GET", "/service/echo/x", nil, nil)
 }
 
+// TestRestrictedRoles: what a tenant keeps from microservices, none of them gets, whether it comes later or was there before.
+func TestRestrictedRoles(t *testing.T) {
+	s := rig.Start(t, rig.Options{})
+	admin := s.Admin()
+	const restricted = "/tenant/tenants/main/applications/restricted-roles"
+	microservice := func(name string, roles ...string) map[string]any {
+		return map[string]any{"name": name, "key": name, "type": "MICROSERVICE", "requiredRoles": roles}
+	}
+	var app madeApp
+	admin.Want(t, 201, "POST", "/application/applications", microservice("tool", "ROLE_EVENT_READ", "ROLE_ALARM_READ"), &app)
+	at := "/application/applications/" + app.ID
+	subscribe := func(status int, id string) {
+		admin.Want(t, status, "POST", "/tenant/tenants/main/applications", map[string]any{"application": map[string]string{"id": id}}, nil)
+	}
+	subscribe(201, app.ID)
+	var bootstrap struct{ Name, Password string }
+	admin.Want(t, 200, "GET", at+"/bootstrapUser", nil, &bootstrap)
+	var accounts struct{ Users []struct{ Name, Password string } }
+	rig.User{URL: s.URL, Name: "main/" + bootstrap.Name, Password: bootstrap.Password}.Want(t, 200, "GET", "/application/currentApplication/subscriptions", nil, &accounts)
+	service := rig.User{URL: s.URL, Name: "main/" + accounts.Users[0].Name, Password: accounts.Users[0].Password}
+	service.Want(t, 200, "GET", "/event/events", nil, nil)
+
+	admin.Want(t, 200, "POST", restricted+"/ROLE_EVENT_READ", nil, nil)
+	service.Want(t, 403, "GET", "/event/events", nil, nil)
+	service.Want(t, 200, "GET", "/alarm/alarms", nil, nil)
+	admin.Want(t, 403, "POST", "/application/applications", microservice("other", "ROLE_EVENT_READ"), nil)
+	admin.Want(t, 200, "PUT", at, map[string]any{"description": "it keeps what it had, and gets no more"}, nil)
+	admin.Want(t, 200, "PUT", at, map[string]any{"requiredRoles": []string{"ROLE_EVENT_READ", "ROLE_ALARM_READ", "ROLE_INVENTORY_READ"}}, nil)
+	service.Want(t, 403, "GET", "/event/events", nil, nil)
+	service.Want(t, 200, "GET", "/inventory/managedObjects", nil, nil)
+
+	// A service of the management asks in vain as well.
+	management := rig.User{URL: s.URL, Name: "management/admin", Password: rig.AdminPassword}
+	market := microservice("market", "ROLE_EVENT_READ")
+	market["availability"] = "MARKET"
+	var offered madeApp
+	management.Want(t, 201, "POST", "/application/applications", market, &offered)
+	subscribe(403, offered.ID)
+	admin.Want(t, 200, "DELETE", restricted+"/ROLE_EVENT_READ", nil, nil)
+	service.Want(t, 200, "GET", "/event/events", nil, nil)
+	subscribe(201, offered.ID)
+}
+
 // TestErasedOwnerLeavesNoApplications: what a tenant owned goes with it, and is counted in the receipt; nobody beside it ever saw it.
 func TestErasedOwnerLeavesNoApplications(t *testing.T) {
 	s := rig.Start(t, rig.Options{})

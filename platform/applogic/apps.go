@@ -329,7 +329,13 @@ func (s *Apps) create(ctx context.Context, p iot.Principal, a App) (App, error) 
 	if err := access.ServiceRoles(p.Tenant, slices.Concat(a.Roles, a.RequiredRoles)); err != nil {
 		return App{}, err
 	}
-	var err error
+	restricted, err := s.restricted(ctx, a.Owner)
+	if err != nil {
+		return App{}, err
+	}
+	if err := restricted.refuse(a.RequiredRoles, nil); err != nil {
+		return App{}, err
+	}
 	if a.ID, err = s.d.Store.NextID(ctx); err != nil {
 		return App{}, sqlkit.Fault(op, err)
 	}
@@ -373,6 +379,10 @@ func (s *Apps) Update(ctx context.Context, p iot.Principal, key string, change f
 
 func (s *Apps) update(ctx context.Context, p iot.Principal, a App, activity string, change func(*App) error) (App, error) {
 	const op = fault.Op("applogic.Update")
+	restricted, err := s.restricted(ctx, a.Owner)
+	if err != nil {
+		return App{}, err
+	}
 	before, after, err := s.d.Store.Update(ctx, a.Owner, a.ID, s.revision(p), func(now App) (App, error) {
 		old := now
 		if err := change(&now); err != nil {
@@ -388,6 +398,9 @@ func (s *Apps) update(ctx context.Context, p iot.Principal, a App, activity stri
 			return now, fault.E(op, fault.Invalid, "activeVersionId must be the id of a binary of the application")
 		}
 		if err := access.ServiceRoles(now.Owner, slices.Concat(now.Roles, now.RequiredRoles)); err != nil {
+			return now, err
+		}
+		if err := restricted.refuse(now.RequiredRoles, old.RequiredRoles); err != nil {
 			return now, err
 		}
 		if err := now.check(); err != nil {

@@ -19,5 +19,6 @@
 //
 //   - Ids of applications are unique on the platform; those below 1000 are applications of the platform itself.
 //   - An archive is checked whole before it is kept: what is stored can be served without a further look at names and sizes.
-//   - The account of a microservice in a tenant exists exactly as long as the subscription, with exactly the permissions that its manifest names.
+//   - The account of a microservice in a tenant exists exactly as long as the subscription, with exactly the permissions that its manifest names and the
+//     tenant does not keep from microservices (restricted roles).
 package applogic

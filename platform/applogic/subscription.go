@@ -87,6 +87,13 @@ func (s *Apps) Subscribe(ctx context.Context, p iot.Principal, t iot.TenantID, k
 		if err := s.soleName(ctx, t, a); err != nil {
 			return App{}, err
 		}
+		restricted, err := s.restricted(ctx, t)
+		if err != nil {
+			return App{}, err
+		}
+		if err := restricted.refuse(a.RequiredRoles, nil); err != nil {
+			return App{}, err
+		}
 		x.Secret = s.seal(password, t, a.ID)
 	}
 	if err := s.d.Store.Subscribe(ctx, x); err != nil {
@@ -158,11 +165,20 @@ func (s *Apps) grantAll(ctx context.Context, a App) error {
 		return sqlkit.Fault("applogic.Grant", err)
 	}
 	for _, x := range all {
-		if err := s.d.Users.ServiceAccount(ctx, x.Tenant, a.serviceUser(), "", a.RequiredRoles); err != nil {
+		if err := s.grant(ctx, x.Tenant, a); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// grant gives the account of a service in a tenant the permissions that its manifest names, without those that the tenant keeps from services.
+func (s *Apps) grant(ctx context.Context, t iot.TenantID, a App) error {
+	restricted, err := s.restricted(ctx, t)
+	if err != nil {
+		return err
+	}
+	return s.d.Users.ServiceAccount(ctx, t, a.serviceUser(), "", restricted.without(a.RequiredRoles))
 }
 
 // BootstrapUser returns the account with which a microservice learns who is subscribed. It needs ROLE_APPLICATION_MANAGEMENT_ADMIN.

@@ -129,7 +129,7 @@ func restrictedRoles(c *call) error {
 }
 
 func (c *call) restrictRoles(change func(now []string) ([]string, error)) error {
-	t, err := c.s.Tenants.Restrict(c.ctx, c.p, iot.TenantID(c.r.PathValue("tenant")), change)
+	t, err := c.s.Applications.Restrict(c.ctx, c.p, iot.TenantID(c.r.PathValue("tenant")), change)
 	if err != nil {
 		return err
 	}
