@@ -142,7 +142,9 @@ func TestRestrictedRoles(t *testing.T) {
 	subscribe(201, app.ID)
 	var bootstrap struct{ Name, Password string }
 	admin.Want(t, 200, "GET", at+"/bootstrapUser", nil, &bootstrap)
-	var accounts struct{ Users []struct{ Name, Password string } }
+	var accounts struct {
+		Users []struct{ Name, Password string }
+	}
 	rig.User{URL: s.URL, Name: "main/" + bootstrap.Name, Password: bootstrap.Password}.Want(t, 200, "GET", "/application/currentApplication/subscriptions", nil, &accounts)
 	service := rig.User{URL: s.URL, Name: "main/" + accounts.Users[0].Name, Password: accounts.Users[0].Password}
 	service.Want(t, 200, "GET", "/event/events", nil, nil)
