@@ -28,6 +28,7 @@ func TestMicroserviceProcess(t *testing.T) {
 		"requiredRoles":["ROLE_INVENTORY_ADMIN","ROLE_MEASUREMENT_ADMIN"]}`})
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
+			t.Parallel()
 			o := engine.options(t)
 			o.Args = append(o.Args, "--microservice-processes")
 			s := rig.Start(t, o)

@@ -183,6 +183,7 @@ func packets(d rig.Device) map[string]hostile {
 
 // TestBadPackets writes broken MQTT. The server ends the connection within its time limits, and no other.
 func TestBadPackets(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := rig.Start(t, rig.Options{})
 	victim := s.Register(t, "victim-1")
 	other := s.Connect(t, victim, "s/e")

@@ -16,6 +16,7 @@ func TestKillDuringABulkOperation(t *testing.T) {
 	const devices = 200
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
+			t.Parallel()
 			s := seed(t)
 			t.Logf("ISOBAR_SEED=%d", s)
 			random := rand.New(rand.NewPCG(s, 0))

@@ -44,6 +44,7 @@ func TestNodeClients(t *testing.T) {
 	nodeModules(t)
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
+			t.Parallel()
 			s := rig.Start(t, engine.options(t))
 			scripts, err := filepath.Glob("clients/*.test.mjs")
 			if err != nil || len(scripts) < 2 {
@@ -67,6 +68,7 @@ func TestNodeClients(t *testing.T) {
 
 // TestMosquittoClients runs the Mosquitto project's command line clients as they come with Debian.
 func TestMosquittoClients(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for _, name := range []string{"mosquitto_pub", "mosquitto_sub"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skip(name + " is not installed")

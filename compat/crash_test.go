@@ -105,6 +105,7 @@ func seed(t *testing.T) uint64 {
 func TestKillUnderLoad(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
+			t.Parallel()
 			options, n, s := engine.options(t), size(t, "ISOBAR_SOAK", 20, 3), seed(t)
 			t.Logf("ISOBAR_SEED=%d", s)
 			random := rand.New(rand.NewPCG(s, 0))

@@ -91,6 +91,7 @@ func (c *client5) until(topic string) (topics []string) {
 
 // TestTimesOutliveAKill kills the program while wills, messages and sessions wait for their time, and while clients with wills are connected.
 func TestTimesOutliveAKill(t *testing.T) {
+	t.Parallel() // it mostly waits
 	o := rig.Options{Data: t.TempDir()}
 	s := rig.Start(t, o)
 	d := s.Register(t, "times-1")

@@ -109,6 +109,7 @@ func quietly(t *testing.T, u rig.User, path string, body any) string {
 func TestProcessingModes(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			s := rig.Start(t, e.options(t))
 			u := s.Admin()
 			for i, w := range writes {

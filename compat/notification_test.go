@@ -294,6 +294,7 @@ func (k *killed) connect(s *rig.Server) (out []*station) {
 func TestNotificationsWhenKilled(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
+			t.Parallel()
 			options, n, s := engine.options(t), size(t, "ISOBAR_SOAK", 6, 2), seed(t)
 			t.Logf("ISOBAR_SEED=%d", s)
 			random := rand.New(rand.NewPCG(s, 0))

@@ -165,6 +165,7 @@ func (e *edge) get(t *testing.T, base, path string, header ...string) (*http.Res
 }
 
 func TestTransport(t *testing.T) {
+	t.Parallel() // it mostly waits
 	e := startEdge(t, "--trusted-proxies", "")
 	secure, plain := "https://"+e.https, e.URL
 
@@ -304,6 +305,7 @@ func TestTransport(t *testing.T) {
 
 // TestFirewall tries all four listeners from an address that may and one that may not come in, by a flag and by a file that changes.
 func TestFirewall(t *testing.T) {
+	t.Parallel() // it mostly waits
 	file := filepath.Join(t.TempDir(), "firewall")
 	rules := func(text string) {
 		t.Helper()

@@ -102,6 +102,7 @@ func expectReceipt(t *testing.T, dir string, want map[string]int64) {
 func TestMoveATenant(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			from, to := rig.Start(t, e.options(t)), rig.Start(t, e.options(t))
 			want := fleet(t, from.Admin(), 12)
 			dir := filepath.Join(t.TempDir(), "export")
@@ -182,6 +183,7 @@ func noSecrets(t *testing.T, dir string) {
 func TestMoveIsResumed(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			from, to := rig.Start(t, e.options(t)), rig.Start(t, e.options(t))
 			want := fleet(t, from.Admin(), 12)
 			dir := filepath.Join(t.TempDir(), "export")

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Runs a command with a private PostgreSQL: its own folder, a free loopback port, stopped and removed afterwards.
+# It does not sync: no test takes the power from it, and a process that is killed loses nothing that way. ISOBAR_POSTGRES_FSYNC=on lets it, for figures.
 # The command finds its URL in ISOBAR_TEST_POSTGRES. Needs Debian's postgresql package (make test installs it).
 set -eu
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
@@ -12,6 +13,6 @@ stop() { as "$bin/pg_ctl -D $dir/data -m immediate stop" >/dev/null 2>&1 || true
 trap stop EXIT
 trap 'exit 130' INT TERM
 as "$bin/initdb -D $dir/data -A trust -U postgres --no-sync" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
-as "$bin/pg_ctl -D $dir/data -w -o '-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$dir -c max_connections=400 -c shared_buffers=256MB' -l $dir/server.log start" >/dev/null ||
+as "$bin/pg_ctl -D $dir/data -w -o '-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$dir -c max_connections=400 -c shared_buffers=256MB -c fsync=${ISOBAR_POSTGRES_FSYNC:-off} -c full_page_writes=${ISOBAR_POSTGRES_FSYNC:-off}' -l $dir/server.log start" >/dev/null ||
 	{ cat "$dir/server.log" >&2; exit 1; }
 ISOBAR_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres?sslmode=disable" "$@"

@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	tries   = 8
-	maxWait = 30 * time.Second
-	maxPage = 2000
-	maxBody = 256 << 20 // of a page: 2000 documents
+	tries     = 12
+	firstWait = 100 * time.Millisecond // each is twice as long; about two minutes in all
+	maxWait   = 30 * time.Second
+	maxPage   = 2000
+	maxBody   = 256 << 20 // of a page: 2000 documents
 )
 
 // Platform is a tenant of a platform as one of its users sees it.
@@ -84,7 +85,7 @@ func (p *Platform) do(ctx context.Context, method, path, contentType string, bod
 		if ctx.Err() != nil {
 			return nil, errors.Join(ctx.Err(), closeBody(resp))
 		}
-		wait := min(maxWait, time.Second<<min(n-1, 5))
+		wait := min(maxWait, firstWait<<(n-1))
 		switch {
 		case err == nil && resp.StatusCode < 400:
 			return resp, nil

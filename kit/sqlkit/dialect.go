@@ -81,6 +81,14 @@ func AnyID[T ~uint64](d Dialect, column string, ids []T) (string, any) {
 	return column + " IN (SELECT value FROM json_each(?))", list(d, ids)
 }
 
+// AnyIDText is AnyID for a column that holds ids as texts.
+func AnyIDText[T ~uint64](d Dialect, column string, ids []T) (string, any) {
+	if d == Postgres {
+		return column + " = ANY(CAST(CAST(? AS BIGINT[]) AS TEXT[]))", list(d, ids)
+	}
+	return column + " IN (SELECT CAST(value AS TEXT) FROM json_each(?))", list(d, ids)
+}
+
 // IDs returns a table of ids, with the column id, and its argument.
 func IDs[T ~uint64](d Dialect, ids []T) (string, any) {
 	if d == Postgres {

@@ -51,6 +51,19 @@ func (db *DB) History(ctx context.Context, tenant, kind, id string) ([]Supersede
 	return out, err
 }
 
+// EachOf calls each with the superseded versions of documents of a kind, those of one document together and oldest first.
+func EachOf[T ~uint64](ctx context.Context, db *DB, tenant, kind string, ids []T, each func(Superseded) error) error {
+	cond, arg := AnyIDText(db.Dialect, "id", ids)
+	return Each(ctx, db, func(r *sql.Rows) error {
+		s, err := scanSuperseded(r)
+		if err != nil {
+			return err
+		}
+		return each(s)
+	}, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
+		WHERE tenant = ? AND kind = ? AND `+cond+` ORDER BY id, seq`, tenant, kind, arg)
+}
+
 // AsOf returns the superseded version that was current at a time; sql.ErrNoRows if none was (then the current row may have been, or nothing).
 func (db *DB) AsOf(ctx context.Context, tenant, kind, id string, at time.Time) (Superseded, error) {
 	return scanSuperseded(db.QueryRow(ctx, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -66,9 +65,10 @@ type Exchange struct {
 	d         Deps
 	log       *slog.Logger
 	node      string
-	table     atomic.Pointer[table]
-	joining   sync.Mutex        // held while a consumer comes or goes, so that no topic is removed under one that comes
-	reloading sync.Mutex        // guards ears, and the change of table
+	books     books
+	joining   locks             // held while a consumer of a topic comes or goes, so that no topic is removed under one that comes
+	beginning sync.Mutex        // held while a topic gets its first consumer; taken after joining
+	hearing   sync.Mutex        // guards ears
 	ears      map[string]func() // what is listened to for topics that live in memory, with what ends it
 	hubs      *hubs
 	pool      *pool
@@ -126,7 +126,7 @@ func New(ctx context.Context, d Deps) (*Exchange, error) {
 		d.Patience = stallTime
 	}
 	x := &Exchange{d: d, log: d.Log, node: d.Home + "/" + rand.Text(), ears: map[string]func(){}, relays: map[iot.TenantID]*relay{}, metrics: newMetrics(d.Reg)}
-	x.table.Store(&table{})
+	x.books.m = map[iot.TenantID]*book{}
 	x.hubs = &hubs{x: x, m: map[hubKey]*hub{}, of: map[topicKey]map[*hub]bool{}}
 	x.pool = newPool(d.MaxHeld, x.metrics.held)
 	x.ctx, x.cancel = context.WithCancel(context.Background())
@@ -151,7 +151,7 @@ func (x *Exchange) begin(ctx context.Context) (err error) {
 		return err
 	}
 	for _, t := range tenants {
-		if err := x.reload(ctx, t); err != nil {
+		if err := x.read(ctx, t, change{}); err != nil {
 			return err
 		}
 	}
@@ -164,14 +164,7 @@ func (x *Exchange) begin(ctx context.Context) (err error) {
 // listen follows other nodes, and the end of objects.
 func (x *Exchange) listen() error {
 	for subject, handle := range map[string]func(iot.TenantID, string, []byte){
-		bus.All("exchange"): func(t iot.TenantID, _ string, data []byte) {
-			if string(data) == x.node {
-				return
-			}
-			if err := x.reload(x.ctx, t); err != nil {
-				x.log.Error("subscriptions of a tenant", "tenant", t, "err", err)
-			}
-		},
+		bus.All("exchange"): x.hasChanged,
 		bus.All("exchange", "unsubscribed"): func(t iot.TenantID, _ string, data []byte) {
 			var m farewell
 			if json.Unmarshal(data, &m) == nil && m.Key.Tenant == t && m.Node != x.node {
@@ -232,8 +225,8 @@ func (x *Exchange) Close() {
 	x.hubs.close()
 	x.cancel()
 	x.work.Wait()
-	x.reloading.Lock()
-	defer x.reloading.Unlock()
+	x.hearing.Lock()
+	defer x.hearing.Unlock()
 	_ = x.hear(false, append(documents, measurements...)) // to end never fails
 	if x.conn != nil {
 		x.conn.Close()
@@ -244,17 +237,10 @@ func (x *Exchange) revision(p iot.Principal) sqlkit.Revision {
 	return sqlkit.Revision{At: x.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: sqlkit.NewSetID()}
 }
 
-// changed makes all nodes read the subscriptions and consumers of a tenant anew; this one at once.
-func (x *Exchange) changed(ctx context.Context, t iot.TenantID) error {
-	err := x.reload(context.WithoutCancel(ctx), t)
-	x.d.Bus.Publish(bus.Subject(t, "exchange"), []byte(x.node))
-	return sqlkit.Fault("exchange.Change", err)
-}
-
 // objectGone removes the subscriptions of an object that was deleted.
 func (x *Exchange) objectGone(t iot.TenantID, subject string, _ []byte) {
 	id, ok := iot.ParseID(subject[strings.LastIndexByte(subject, '.')+1:])
-	if !ok || !x.table.Load().sources[t][id] {
+	if b := x.books.find(t); !ok || b == nil || !b.has(id) {
 		return
 	}
 	r := x.relay(t)
@@ -269,8 +255,8 @@ func (x *Exchange) objectGone(t iot.TenantID, subject string, _ []byte) {
 
 // inMemory gives a fact to the topics that live in memory.
 func (x *Exchange) inMemory(t iot.TenantID, subject string, data []byte) {
-	in := x.table.Load().volatile[t]
-	if in == nil || (strings.Contains(subject, "."+string(iot.KindMeasurement)+".") && !in.measures) {
+	in := x.books.volatile(t)
+	if in.idle() || (strings.Contains(subject, "."+string(iot.KindMeasurement)+".") && in.measures.Load() == 0) {
 		return
 	}
 	facts, err := decode(subject, data)
@@ -294,7 +280,7 @@ func (x *Exchange) Erase(ctx context.Context, t iot.TenantID) (int64, error) {
 	x.hubs.endTenant(t, true)
 	n, err := x.topics.erase(ctx, t)
 	if err == nil {
-		err = x.reload(ctx, t)
+		err = x.read(ctx, t, change{})
 	}
 	return n, err
 }

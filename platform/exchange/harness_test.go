@@ -66,11 +66,24 @@ func (t *tenants) Active(context.Context, iot.TenantID) error {
 	return nil
 }
 
-// faulty is a store whose notes of measurements can be refused.
+// faulty is a store whose notes of measurements can be refused. It counts the rows that were read.
 type faulty struct {
 	exchange.Store
-	mu  sync.Mutex // guards err
-	err error
+	rows atomic.Int64
+	mu   sync.Mutex // guards err
+	err  error
+}
+
+func (f *faulty) List(ctx context.Context, t iot.TenantID, q exchange.Query) ([]exchange.Subscription, int, error) {
+	out, n, err := f.Store.List(ctx, t, q)
+	f.rows.Add(int64(len(out)) + 1)
+	return out, n, err
+}
+
+func (f *faulty) Places(ctx context.Context, t iot.TenantID) ([]exchange.Place, error) {
+	out, err := f.Store.Places(ctx, t)
+	f.rows.Add(int64(len(out)) + 1)
+	return out, err
 }
 
 func (f *faulty) LeaveNote(ctx context.Context, n *sqlkit.Notes, subject string, data []byte) (int64, error) {

@@ -296,13 +296,13 @@ func (h *hub) start(ctx context.Context) error {
 	x, k := h.x, h.key
 	if k.Volatile {
 		h.work.Go(h.hand)
-		return x.reload(ctx, k.Tenant)
+		return x.connected(k.Tenant, k.Topic)
 	}
 	p, info, err := x.place(ctx, k)
 	if err != nil {
 		return err
 	}
-	if err := x.changed(ctx, k.Tenant); err != nil {
+	if err := x.changed(ctx, k.Tenant, change{Topic: k.Topic}); err != nil {
 		return err
 	}
 	if created := info.Created.UnixNano(); p.Stream != created { // all that was in another one is gone
@@ -322,14 +322,19 @@ func (h *hub) start(ctx context.Context) error {
 
 // place finds the place of a consumer in its topic, or makes it, unless the tenant has too many.
 func (x *Exchange) place(ctx context.Context, k hubKey) (p Place, info *jetstream.StreamInfo, err error) {
-	x.joining.Lock()
-	defer x.joining.Unlock()
-	places, err := x.d.Store.Places(ctx, k.Tenant)
+	defer x.joining.lock(k.Tenant, k.Topic)()
+	n, known, err := x.d.Store.Consumers(ctx, k.Tenant, k.Topic, k.Subscriber)
 	if err != nil {
 		return p, nil, err
 	}
-	if err := admissible(places, k); err != nil {
-		return p, nil, err
+	if n == 0 {
+		x.beginning.Lock()
+		defer x.beginning.Unlock()
+	}
+	if !known {
+		if err := x.admissible(ctx, k, n); err != nil {
+			return p, nil, err
+		}
 	}
 	for again := false; ; again = true {
 		t, err := x.topics.get(ctx, k.Tenant, k.Topic)
@@ -349,28 +354,32 @@ func (x *Exchange) place(ctx context.Context, k hubKey) (p Place, info *jetstrea
 	}
 }
 
-// admissible refuses a new consumer, or topic, of a tenant that has too many.
-func admissible(places []Place, k hubKey) error {
+// admissible refuses a new consumer of a topic with n others, if those are too many, or the topics of the tenant are.
+func (x *Exchange) admissible(ctx context.Context, k hubKey, n int) error {
 	const op = fault.Op("exchange.Attach")
-	topics, of, last := 0, 0, ""
-	for _, p := range places {
-		if p.Topic != last {
-			topics++
-		}
-		if last = p.Topic; p.Topic == k.Topic {
-			if p.Subscriber == k.Subscriber {
-				return nil
-			}
-			of++
-		}
-	}
-	switch {
-	case of == 0 && topics >= maxTopics:
-		return fault.Errorf(op, fault.Full, "consumers of a tenant have at most %d topics", maxTopics)
-	case of >= maxConsumers:
+	if n >= maxConsumers {
 		return fault.Errorf(op, fault.Full, "a topic has at most %d consumers", maxConsumers)
 	}
-	return nil
+	if n > 0 {
+		return nil
+	}
+	topics, err := x.d.Store.Topics(ctx, k.Tenant)
+	if err == nil && topics >= maxTopics {
+		return fault.Errorf(op, fault.Full, "consumers of a tenant have at most %d topics", maxTopics)
+	}
+	return err
+}
+
+// locks are for topics. Two topics may have the same.
+type locks [64]sync.Mutex
+
+// lock waits for the lock of a topic and returns what gives it back.
+func (l *locks) lock(t iot.TenantID, topic string) (unlock func()) {
+	f := fnv.New32a()
+	_, _ = f.Write([]byte(string(t) + "\x00" + topic))
+	m := &l[f.Sum32()%uint32(len(l))]
+	m.Lock()
+	return m.Unlock
 }
 
 // finish waits until nothing runs any more.
@@ -383,7 +392,7 @@ func (h *hub) finish() {
 	h.x.hubs.remove(h)
 	h.drop()
 	if h.key.Volatile && h.x.ctx.Err() == nil {
-		if err := h.x.reload(context.WithoutCancel(h.ctx), h.key.Tenant); err != nil {
+		if err := h.x.connected(h.key.Tenant, h.key.Topic); err != nil {
 			h.x.log.Warn("subscriptions of a tenant", "tenant", h.key.Tenant, "err", err)
 		}
 	}

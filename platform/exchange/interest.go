@@ -1,8 +1,9 @@
 package exchange
 
 import (
-	"context"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/isobar-iot/isobar/iot"
 )
@@ -20,12 +21,86 @@ func (r *rule) wants(a API) bool {
 	return slices.Contains(r.APIs, a)
 }
 
-// interest is what the topics of a tenant that somebody consumes want to hear of. It does not change.
+// interest is what topics of a tenant that somebody consumes want to hear of. It changes in place: to make it anew for each of thousands of subscriptions
+// would take the square of their number. It is safe for concurrent use.
 type interest struct {
+	mu       sync.RWMutex // guards the lists; an element of one never changes, so that a list that was read stays good
 	tenant   []*rule
 	objects  map[iot.ID][]*rule
-	trees    bool // some want the facts of what is below their source
-	measures bool // some want measurements
+	all      atomic.Int64 // how many rules there are
+	trees    atomic.Int64 // how many want the facts of what is below their source
+	measures atomic.Int64 // how many want measurements
+	total    *tally
+}
+
+// tally sums over the tenants.
+type tally struct{ all, measures atomic.Int64 }
+
+// idle reports whether nobody wants to hear of anything.
+func (in *interest) idle() bool { return in == nil || in.all.Load() == 0 }
+
+func (in *interest) count(r *rule, n int64) {
+	in.all.Add(n)
+	in.total.all.Add(n)
+	if r.Scope == OfTenant {
+		return
+	}
+	if r.wants(AlarmsWithChildren) || r.wants(EventsWithChildren) {
+		in.trees.Add(n)
+	}
+	if r.wants(Measurements) {
+		in.measures.Add(n)
+		in.total.measures.Add(n)
+	}
+}
+
+func (in *interest) add(r *rule) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if r.Scope == OfTenant {
+		in.tenant = append(in.tenant, r)
+	} else {
+		in.objects[r.Source] = append(in.objects[r.Source], r)
+	}
+	in.count(r, 1)
+}
+
+// remove takes away rules of one scope and source.
+func (in *interest) remove(scope Scope, source iot.ID, gone map[*rule]bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	old := in.tenant
+	if scope == OfObject {
+		old = in.objects[source]
+	}
+	var left []*rule
+	for _, r := range old {
+		if gone[r] {
+			in.count(r, -1)
+		} else {
+			left = append(left, r)
+		}
+	}
+	switch {
+	case scope == OfTenant:
+		in.tenant = left
+	case len(left) == 0:
+		delete(in.objects, source)
+	default:
+		in.objects[source] = left
+	}
+}
+
+func (in *interest) ofTenant() []*rule {
+	in.mu.RLock()
+	defer in.mu.RUnlock()
+	return in.tenant
+}
+
+func (in *interest) ofObject(id iot.ID) []*rule {
+	in.mu.RLock()
+	defer in.mu.RUnlock()
+	return in.objects[id]
 }
 
 // address is where a fact goes: to a topic, in the name of an API.
@@ -36,7 +111,7 @@ type address struct {
 
 // find returns where a fact goes, with the fragments to keep; nil means all. above is asked for what is above the source, only if that matters.
 func (in *interest) find(f *fact, above func() []iot.ID) map[address][]string {
-	if in == nil {
+	if in.idle() {
 		return nil
 	}
 	var out map[address][]string
@@ -62,111 +137,25 @@ func (in *interest) find(f *fact, above func() []iot.ID) map[address][]string {
 	own, tree := f.apis()
 	// c8y: the creation of an object is told to the tenant only, its changes and end to those of the object only.
 	if f.kind != iot.KindMeasurement && (f.kind != iot.KindManagedObject || f.action == iot.Created) {
-		for _, r := range in.tenant {
+		for _, r := range in.ofTenant() {
 			add(r, own)
 		}
 	}
 	if f.kind != iot.KindManagedObject || f.action != iot.Created {
-		for _, r := range in.objects[f.source] {
+		for _, r := range in.ofObject(f.source) {
 			add(r, own)
 			add(r, tree)
 		}
 	}
-	if in.trees && tree != "" {
+	if in.trees.Load() > 0 && tree != "" {
 		for _, id := range above() {
 			if id == f.source {
 				continue
 			}
-			for _, r := range in.objects[id] {
+			for _, r := range in.ofObject(id) {
 				add(r, tree)
 			}
 		}
-	}
-	return out
-}
-
-// table holds the interests of all tenants.
-type table struct {
-	lasting  map[iot.TenantID]*interest
-	volatile map[iot.TenantID]*interest
-	// sources are the objects with subscriptions, consumed or not.
-	sources map[iot.TenantID]map[iot.ID]bool
-}
-
-func newInterest(rules []*rule, consumed func(name string) bool, volatile bool) *interest {
-	in := &interest{objects: map[iot.ID][]*rule{}}
-	for _, r := range rules {
-		if r.Volatile != volatile || !consumed(r.Name) {
-			continue
-		}
-		if r.Scope == OfTenant {
-			in.tenant = append(in.tenant, r)
-			continue
-		}
-		in.objects[r.Source] = append(in.objects[r.Source], r)
-		in.trees = in.trees || r.wants(AlarmsWithChildren) || r.wants(EventsWithChildren)
-		in.measures = in.measures || r.wants(Measurements)
-	}
-	if len(in.tenant)+len(in.objects) == 0 {
-		return nil
-	}
-	return in
-}
-
-// reload reads what is subscribed and consumed in a tenant.
-func (x *Exchange) reload(ctx context.Context, t iot.TenantID) error {
-	x.reloading.Lock()
-	defer x.reloading.Unlock()
-	subs, _, err := x.d.Store.List(ctx, t, Query{Limit: 2 * maxSubscriptions})
-	if err != nil {
-		return err
-	}
-	places, err := x.d.Store.Places(ctx, t)
-	if err != nil {
-		return err
-	}
-	rules, sources := make([]*rule, len(subs)), map[iot.ID]bool{}
-	for i, s := range subs {
-		types, err := ParseTypes(s.TypeFilter)
-		if err != nil {
-			return err
-		}
-		rules[i] = &rule{s, types}
-		if s.Source != 0 {
-			sources[s.Source] = true
-		}
-	}
-	lasting := newInterest(rules, func(name string) bool {
-		return slices.ContainsFunc(places, func(p Place) bool { return p.Topic == name })
-	}, false)
-	volatile := newInterest(rules, func(name string) bool { return x.hubs.any(t, name) }, true)
-	old := x.table.Load()
-	next := &table{with(old.lasting, t, lasting), with(old.volatile, t, volatile), nil}
-	next.sources = make(map[iot.TenantID]map[iot.ID]bool, len(old.sources)+1)
-	for k, v := range old.sources {
-		next.sources[k] = v
-	}
-	if next.sources[t] = sources; len(sources) == 0 {
-		delete(next.sources, t)
-	}
-	x.table.Store(next)
-	measured := false
-	for _, in := range next.volatile {
-		measured = measured || in.measures
-	}
-	if err := x.hear(len(next.volatile) > 0, documents); err != nil {
-		return err
-	}
-	return x.hear(measured, measurements)
-}
-
-func with(m map[iot.TenantID]*interest, t iot.TenantID, in *interest) map[iot.TenantID]*interest {
-	out := make(map[iot.TenantID]*interest, len(m)+1)
-	for k, v := range m {
-		out[k] = v
-	}
-	if out[t] = in; in == nil {
-		delete(out, t)
 	}
 	return out
 }

@@ -76,11 +76,11 @@ func (r *relay) kick() {
 }
 
 // Idle implements bus.Keeper.
-func (x *Exchange) Idle() bool { return len(x.table.Load().lasting) == 0 }
+func (x *Exchange) Idle() bool { return x.books.ofLasting.all.Load() == 0 }
 
 // Notes implements bus.Keeper.
 func (x *Exchange) Notes(t iot.TenantID) *sqlkit.Notes {
-	if x.table.Load().lasting[t] == nil {
+	if x.books.lasting(t).idle() {
 		return nil
 	}
 	if r := x.relay(t); r != nil {
@@ -92,8 +92,8 @@ func (x *Exchange) Notes(t iot.TenantID) *sqlkit.Notes {
 // Intend implements bus.Keeper.
 func (x *Exchange) Intend(ctx context.Context, t iot.TenantID, kind iot.Kind, a iot.Action, data func() []byte) (bus.Promise, error) {
 	const op = fault.Op("exchange.Intend")
-	in := x.table.Load().lasting[t]
-	if in == nil || !in.measures {
+	in := x.books.lasting(t)
+	if in.idle() || in.measures.Load() == 0 {
 		return nil, nil
 	}
 	r := x.relay(t)
@@ -263,7 +263,7 @@ func (x *Exchange) open(ctx context.Context, t iot.TenantID, id int64, subject s
 		x.log.Error("decode a fact", "tenant", t, "topic", subject, "err", err)
 		return nil, nil
 	}
-	in := x.table.Load().lasting[t]
+	in := x.books.lasting(t)
 	for i := range facts {
 		letters, err := x.letters(ctx, t, in, &facts[i], strconv.FormatInt(id, 36)+"."+strconv.Itoa(i)+".")
 		if err != nil {

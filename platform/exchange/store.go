@@ -34,6 +34,10 @@ type Store interface {
 	Save(ctx context.Context, t iot.TenantID, p Place) error
 	// Leave removes a consumer; it is no error if there is none.
 	Leave(ctx context.Context, t iot.TenantID, topic, subscriber string) error
+	// Consumers returns how many consumers a topic has, and whether a subscriber is one of them.
+	Consumers(ctx context.Context, t iot.TenantID, topic, subscriber string) (n int, known bool, err error)
+	// Topics returns how many topics have consumers. It takes the time of these, however many consumers they have.
+	Topics(ctx context.Context, t iot.TenantID) (int, error)
 	// Places returns the consumers of a tenant by topic and subscriber.
 	Places(ctx context.Context, t iot.TenantID) ([]Place, error)
 	// Tenants lists the tenants that have subscriptions or consumers.

@@ -150,14 +150,11 @@ func (x *Exchange) Subscribe(ctx context.Context, p iot.Principal, s Subscriptio
 			return s, err
 		}
 	}
-	_, n, err := x.d.Store.List(ctx, p.Tenant, Query{})
-	if err == nil && n >= maxSubscriptions {
+	if x.books.get(p.Tenant).size() >= maxSubscriptions {
 		return s, fault.Errorf(op, fault.Full, "a tenant has at most %d subscriptions", maxSubscriptions)
 	}
-	if err == nil {
-		s.ID, err = x.d.Store.NextID(ctx, p.Tenant)
-	}
-	if err != nil {
+	var err error
+	if s.ID, err = x.d.Store.NextID(ctx, p.Tenant); err != nil {
 		return s, sqlkit.Fault(op, err)
 	}
 	rev := x.revision(p)
@@ -169,7 +166,7 @@ func (x *Exchange) Subscribe(ctx context.Context, p iot.Principal, s Subscriptio
 		return s, sqlkit.Fault(op, err)
 	}
 	x.audit(ctx, p, "Notification subscription created", s.Name)
-	return s, x.changed(ctx, p.Tenant)
+	return s, x.changed(ctx, p.Tenant, change{Scope: s.Scope, Source: s.Source, Name: s.Name})
 }
 
 // Subscription returns one subscription.
@@ -203,7 +200,7 @@ func (x *Exchange) Drop(ctx context.Context, p iot.Principal, id iot.ID) error {
 		return missing("exchange.Drop", id, err)
 	}
 	x.audit(ctx, p, "Notification subscription deleted", s.Name)
-	return x.changed(ctx, p.Tenant)
+	return x.changed(ctx, p.Tenant, change{Scope: s.Scope, Source: s.Source, Name: s.Name})
 }
 
 // DropAll removes the subscriptions of a tenant's scope, or of one source.
@@ -229,7 +226,7 @@ func (x *Exchange) dropAll(ctx context.Context, op fault.Op, p iot.Principal, sc
 		return sqlkit.Fault(op, err)
 	}
 	x.audit(ctx, p, "Notification subscriptions deleted", string(scope))
-	return x.changed(ctx, p.Tenant)
+	return x.changed(ctx, p.Tenant, change{Scope: scope, Source: source})
 }
 
 func (x *Exchange) audit(ctx context.Context, p iot.Principal, activity, name string) {

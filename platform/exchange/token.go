@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -163,8 +162,7 @@ func (x *Exchange) Attach(ctx context.Context, p Pass, name string) (*Consumer, 
 
 // leave removes a consumer, and with the last one the topic: nothing is written to it any more, and who comes later starts behind all that is there.
 func (x *Exchange) leave(ctx context.Context, p Pass) error {
-	x.joining.Lock()
-	defer x.joining.Unlock()
+	defer x.joining.lock(p.Tenant, p.Topic)()
 	if err := x.d.Store.Leave(ctx, p.Tenant, p.Topic, p.Subscriber); err != nil {
 		return err
 	}
@@ -173,8 +171,8 @@ func (x *Exchange) leave(ctx context.Context, p Pass) error {
 
 // abandon removes a topic without consumers. joining must be held.
 func (x *Exchange) abandon(ctx context.Context, t iot.TenantID, name string) error {
-	places, err := x.d.Store.Places(ctx, t)
-	if err != nil || slices.ContainsFunc(places, func(p Place) bool { return p.Topic == name }) {
+	n, _, err := x.d.Store.Consumers(ctx, t, name, "")
+	if err != nil || n > 0 {
 		return err
 	}
 	return x.topics.remove(ctx, t, name)
@@ -183,9 +181,9 @@ func (x *Exchange) abandon(ctx context.Context, t iot.TenantID, name string) err
 // tidy removes the topics that this node has open although they have no consumers: facts on their way made them again.
 func (x *Exchange) tidy(ctx context.Context) error {
 	for _, k := range x.topics.open() {
-		x.joining.Lock()
+		unlock := x.joining.lock(k.Tenant, k.Topic)
 		err := x.abandon(ctx, k.Tenant, k.Topic)
-		x.joining.Unlock()
+		unlock()
 		if err != nil {
 			return err
 		}
@@ -210,5 +208,5 @@ func (x *Exchange) Unsubscribe(ctx context.Context, p Pass) error {
 		return fault.E(op, err)
 	}
 	x.d.Bus.Publish(bus.Subject(p.Tenant, "exchange", "unsubscribed"), data)
-	return x.changed(ctx, p.Tenant)
+	return x.changed(ctx, p.Tenant, change{Topic: p.Topic})
 }

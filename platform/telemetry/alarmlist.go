@@ -28,18 +28,33 @@ func (tm *Telemetry) alarm(ctx context.Context, p iot.Principal, id iot.ID, l ac
 
 // Alarms returns a page of what p may read, and the number of all of it if q.Count.
 func (tm *Telemetry) Alarms(ctx context.Context, p iot.Principal, q AlarmQuery) ([]iot.Alarm, int, error) {
-	scope, few, err := tm.readable(ctx, p, access.Alarm)
+	scope, q, err := tm.seenAlarms(ctx, p, q)
 	if err != nil {
 		return nil, 0, err
 	}
-	if q, err = tm.resolveAlarms(ctx, p, q); err != nil {
-		return nil, 0, err
-	}
-	if q.Sources == nil {
-		q.Sources = few
-	}
 	alarms, n, err := tm.d.Store.Alarms(ctx, p.Tenant, scope, q)
 	return alarms, n, sqlkit.Fault("telemetry.Alarms", err)
+}
+
+// eachAlarm calls each with all alarms that q selects and p may read, and with their versions.
+func (tm *Telemetry) eachAlarm(ctx context.Context, p iot.Principal, q AlarmQuery, each func(iot.Alarm, []Version[iot.Alarm]) error) error {
+	scope, q, err := tm.seenAlarms(ctx, p, q)
+	if err != nil {
+		return err
+	}
+	return sqlkit.Fault("telemetry.Alarms", tm.d.Store.EachAlarm(ctx, p.Tenant, scope, q, each))
+}
+
+// seenAlarms is what of the alarms that q selects p may read.
+func (tm *Telemetry) seenAlarms(ctx context.Context, p iot.Principal, q AlarmQuery) (access.Scope, AlarmQuery, error) {
+	scope, few, err := tm.readable(ctx, p, access.Alarm)
+	if err != nil {
+		return scope, q, err
+	}
+	if q, err = tm.resolveAlarms(ctx, p, q); err == nil && q.Sources == nil {
+		q.Sources = few
+	}
+	return scope, q, err
 }
 
 // CountAlarms returns the number of alarms that q selects and p may read.

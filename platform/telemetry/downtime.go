@@ -13,8 +13,8 @@ import (
 // Unavailability is the type of the alarm that the platform raises for a device that was not heard of in time.
 const Unavailability = "c8y_UnavailabilityAlarm"
 
-// downtimePage is how many alarms are read at a time.
-const downtimePage = 500
+// maxSpells is from how many spells of a source on they are joined.
+const maxSpells = 64
 
 // spell is a time from one instant to another one, in Unix milliseconds, to exclusive.
 type spell struct{ from, to int64 }
@@ -38,33 +38,22 @@ func (tm *Telemetry) Downtime(ctx context.Context, p iot.Principal, source iot.I
 	window := spell{from.UnixMilli(), to.UnixMilli()}
 	spells := map[iot.ID][]spell{}
 	for _, resolved := range []bool{false, true} { // what is cleared meanwhile comes twice, which does no harm
-		q := AlarmQuery{Source: source, Resolved: &resolved, Limit: downtimePage} // also those created later: the device may have known before
+		q := AlarmQuery{Source: source, Resolved: &resolved} // also those created later: the device may have known before
 		if resolved {
 			q.UpdatedFrom = from
 		}
-		for {
-			alarms, _, err := tm.Alarms(ctx, p, q)
-			if err != nil {
-				return nil, err
+		if err := tm.eachAlarm(ctx, p, q, func(a iot.Alarm, versions []Version[iot.Alarm]) error {
+			if found := downOf(a, versions, window); len(found) > 0 {
+				spells[a.Source] = join(spells[a.Source], found)
 			}
-			for i := range alarms {
-				found, err := tm.downOf(ctx, p.Tenant, alarms[i], window)
-				if err != nil {
-					return nil, err
-				}
-				if len(found) > 0 {
-					spells[alarms[i].Source] = union(append(spells[alarms[i].Source], found...))
-				}
-			}
-			if len(alarms) < q.Limit {
-				break
-			}
-			q.Offset += len(alarms)
+			return nil
+		}); err != nil {
+			return nil, err
 		}
 	}
 	out := make(map[iot.ID]time.Duration, len(spells))
 	for id, list := range spells {
-		for _, x := range list {
+		for _, x := range union(list) {
 			out[id] += time.Duration(x.to-x.from) * time.Millisecond
 		}
 	}
@@ -77,14 +66,8 @@ func down(a iot.Alarm) bool {
 }
 
 // downOf returns when an alarm says that its source was down, within a window, out of its versions.
-func (tm *Telemetry) downOf(ctx context.Context, t iot.TenantID, a iot.Alarm, window spell) (out []spell, err error) {
+func downOf(a iot.Alarm, versions []Version[iot.Alarm], window spell) (out []spell) {
 	began := a.CreationTime
-	var versions []Version[iot.Alarm]
-	if !a.LastUpdated.Equal(a.CreationTime) {
-		if versions, err = tm.d.Store.AlarmHistory(ctx, t, a.ID, time.Time{}); err != nil {
-			return nil, err
-		}
-	}
 	first := a
 	if len(versions) > 0 {
 		first = versions[0].Document
@@ -103,7 +86,16 @@ func (tm *Telemetry) downOf(ctx context.Context, t iot.TenantID, a iot.Alarm, wi
 		began = v.Until.At
 	}
 	add(a, began, time.UnixMilli(window.to))
-	return out, nil
+	return out
+}
+
+// join adds spells to those of a source, of which there are never many more than lie apart from each other.
+func join(list, more []spell) []spell {
+	full := len(list) == cap(list)
+	if list = append(list, more...); full && len(list) > maxSpells {
+		list = union(list)
+	}
+	return list
 }
 
 // union sorts spells and joins those that overlap or touch.

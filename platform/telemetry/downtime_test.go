@@ -1,13 +1,23 @@
 package telemetry_test
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/isobar-iot/isobar/engine/series/seriesmem"
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
+	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
 	"github.com/isobar-iot/isobar/platform/telemetry"
+	"github.com/isobar-iot/isobar/security/access"
 )
 
 func TestDowntime(t *testing.T) {
@@ -75,4 +85,97 @@ func TestDowntime(t *testing.T) {
 	if _, err := f.tm.Downtime(ctx, admin, 0, began, time.Time{}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("without an end: %v", err)
 	}
+}
+
+// asked counts how often alarms and versions of single ones are asked for.
+type asked struct {
+	telemetry.Store
+	n atomic.Int64
+}
+
+func (a *asked) Alarms(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.AlarmQuery) ([]iot.Alarm, int, error) {
+	a.n.Add(1)
+	return a.Store.Alarms(ctx, t, scope, q)
+}
+
+func (a *asked) AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]telemetry.Version[iot.Alarm], error) {
+	a.n.Add(1)
+	return a.Store.AlarmHistory(ctx, t, id, at)
+}
+
+// TestDowntimeOfManyAlarms: single ones are not asked for. ISOBAR_DOWNTIME_ALARMS sets how many there are, ten for each device; the time is logged.
+func TestDowntimeOfManyAlarms(t *testing.T) {
+	alarms := 2500 // more than are read at a time
+	if s := os.Getenv("ISOBAR_DOWNTIME_ALARMS"); s != "" {
+		var err error
+		if alarms, err = strconv.Atoi(s); err != nil || alarms < 10 {
+			t.Fatalf("ISOBAR_DOWNTIME_ALARMS=%s", s)
+		}
+	}
+	sqltest.Each(t, func(t *testing.T, db *sqlkit.DB) {
+		f := setupOn(t, seriesmem.New(), db)
+		f.tm.Close()
+		store := &asked{Store: f.deps.Store}
+		f.deps.Store = store
+		f.start()
+		began := f.clock.Now()
+		var devices []iot.ID
+		for range alarms / 10 {
+			devices = append(devices, f.object(admin, `{"name":"one of many","c8y_IsDevice":{}}`))
+		}
+		// Of each device's ten alarms half are cleared after an hour, and one stays that is not critical.
+		ids := make([]iot.ID, alarms)
+		each := func(do func(i int) error) {
+			t.Helper()
+			var g errgroup.Group
+			g.SetLimit(64)
+			for i := range ids {
+				g.Go(func() error { return do(i) })
+			}
+			f.must(g.Wait())
+		}
+		each(func(i int) error {
+			severity := iot.Critical
+			if i%10 == 9 {
+				severity = iot.Minor
+			}
+			a, _, err := f.tm.RaiseAlarm(ctx, admin, iot.Alarm{Source: devices[i/10], Type: fmt.Sprint("t", i%10), Text: "x", Severity: severity, Status: iot.Active, Time: began})
+			ids[i] = a.ID
+			return err
+		})
+		f.clock.Advance(time.Hour)
+		cleared := iot.Cleared
+		each(func(i int) error {
+			if i%2 == 1 || i%20 >= 10 { // every second device stays down
+				return nil
+			}
+			_, err := f.tm.PatchAlarm(ctx, admin, ids[i], telemetry.AlarmPatch{Status: &cleared})
+			return err
+		})
+		each(func(i int) error {
+			if i%2 == 0 || i%20 >= 10 || i%10 == 9 {
+				return nil
+			}
+			_, err := f.tm.PatchAlarm(ctx, admin, ids[i], telemetry.AlarmPatch{Status: &cleared})
+			return err
+		})
+		f.clock.Advance(time.Hour)
+		store.n.Store(0)
+		start := time.Now()
+		got, err := f.tm.Downtime(ctx, admin, 0, began, began.Add(2*time.Hour))
+		f.must(err)
+		t.Logf("%d devices, %d alarms: %s, %d questions for single ones or pages of them", len(devices), alarms, time.Since(start).Round(time.Millisecond), store.n.Load())
+		if n := store.n.Load(); n > int64(alarms/100) {
+			t.Errorf("the store was asked %d times", n)
+		}
+		for i, id := range devices {
+			want := time.Hour
+			if i%2 == 1 {
+				want = 2 * time.Hour
+			}
+			if got[id] != want {
+				t.Fatalf("device %d was down for %v, want %v", i, got[id], want)
+			}
+		}
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
+	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/platform/registry/registrysql"
@@ -78,9 +79,13 @@ type fixture struct {
 
 func setup(t *testing.T, store series.Store) *fixture {
 	t.Helper()
+	return setupOn(t, store, sqltest.SQLite(t))
+}
+
+func setupOn(t *testing.T, store series.Store, db *sqlkit.DB) *fixture {
+	t.Helper()
 	f := &fixture{t: t, audit: &auditor{}, clock: clock.NewManual(start), series: store, options: map[string]string{}}
 	log := slog.New(slog.DiscardHandler)
-	db := sqltest.SQLite(t)
 	policy := &access.Policy{}
 	var err error
 	f.bus, err = bus.Open(bus.Config{Log: log})

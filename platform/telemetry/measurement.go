@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/isobar-iot/isobar/engine/series"
@@ -153,22 +152,15 @@ func (tm *Telemetry) Measurements(ctx context.Context, p iot.Principal, q Measur
 		return nil, 0, err
 	}
 	var page []iot.Measurement
-	total, offset := 0, q.Offset
-	if len(eyes) > 1 {
-		offset = 0 // the page is cut from what all sources have together
+	switch len(eyes) {
+	case 0:
+		return nil, 0, nil
+	case 1:
+		q.Source = eyes[0].source
+		total, err := tm.scan(ctx, p.Tenant, q, eyes[0], q.Offset, q.Limit, &page)
+		return page, total, err
 	}
-	for _, e := range eyes {
-		q.Source = e.source
-		n, err := tm.scan(ctx, p.Tenant, q, e, offset, q.Limit+q.Offset-offset, &page)
-		if err != nil {
-			return nil, 0, err
-		}
-		total += n
-	}
-	if len(eyes) > 1 {
-		page = cut(page, q)
-	}
-	return page, total, nil
+	return tm.merged(ctx, p.Tenant, q, eyes)
 }
 
 // scan adds up to limit measurements to page and returns the number of all that match if q.Count.
@@ -201,22 +193,6 @@ func (tm *Telemetry) scan(ctx context.Context, t iot.TenantID, q MeasurementQuer
 		return q.Count || n < offset+limit
 	})
 	return n, sqlkit.Fault("telemetry.Measurements", err)
-}
-
-// cut merges what several sources have and returns the page of it.
-func cut(all []iot.Measurement, q MeasurementQuery) []iot.Measurement {
-	slices.SortFunc(all, func(a, b iot.Measurement) int {
-		c := a.Time.Compare(b.Time)
-		if c == 0 {
-			c = compareIDs(a, b)
-		}
-		if q.Reverse {
-			return -c
-		}
-		return c
-	})
-	all = all[min(q.Offset, len(all)):]
-	return all[:min(q.Limit, len(all))]
 }
 
 // DeleteMeasurements removes what q selects; it must name a source or a bound of time. It needs ROLE_MEASUREMENT_ADMIN, or ownership of

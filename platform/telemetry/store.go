@@ -116,6 +116,9 @@ type Alarms interface {
 	HeldAlarms(ctx context.Context, t iot.TenantID, q AlarmQuery) (Held, error)
 	// OpenAlarms counts the alarms of a source that are not cleared.
 	OpenAlarms(ctx context.Context, t iot.TenantID, source iot.ID) (registry.Counters, error)
+	// EachAlarm calls each with the alarms in scope that match q, whatever its order and page, and with the superseded versions of each, oldest first. It reads
+	// them a bounded number at a time. One that changes meanwhile may come twice.
+	EachAlarm(ctx context.Context, t iot.TenantID, scope access.Scope, q AlarmQuery, each func(a iot.Alarm, versions []Version[iot.Alarm]) error) error
 	// AlarmHistory is EventHistory for alarms.
 	AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version[iot.Alarm], error)
 }

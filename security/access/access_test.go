@@ -2,7 +2,11 @@ package access_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -96,6 +100,16 @@ func (f *fixture) option(_ context.Context, t iot.TenantID, category, key string
 	return v, ok && t == "ta"
 }
 
+// signingKey is one for all tests of the process.
+var signingKey = sync.OnceValues(func() ([]byte, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+})
+
 // each runs a test on both engines with realms a, b and suspended, each with an administrator.
 func each(t *testing.T, test func(f *fixture)) {
 	sqltest.Each(t, func(t *testing.T, db *sqlkit.DB) {
@@ -111,6 +125,9 @@ func each(t *testing.T, test func(f *fixture)) {
 		}
 		t.Cleanup(b.Close)
 		f.store = store
+		if _, err := store.SigningKey(f.ctx, signingKey); err != nil { // an RSA key takes long to make
+			t.Fatal(err)
+		}
 		vault, err := secret.New(make([]byte, 32))
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed all:dist
@@ -44,9 +45,15 @@ type file struct {
 // folders says where the built folders are served.
 var folders = map[string]string{"isobar": "isobar", "login": "public/login"}
 
-// New loads the embedded applications.
+// New serves the embedded applications.
 func New() (*Server, error) {
-	s := &Server{files: map[string]*file{}}
+	files, err := embedded()
+	return &Server{files: files}, err
+}
+
+// embedded loads and compresses them once in a process, for all its servers; nothing writes the map afterwards.
+var embedded = sync.OnceValues(func() (map[string]*file, error) {
+	files := map[string]*file{}
 	err := fs.WalkDir(dist, "dist", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -59,11 +66,11 @@ func New() (*Server, error) {
 		if err != nil {
 			return err
 		}
-		s.files[path.Join(folders[folder], rest)] = newFile(name, body)
+		files[path.Join(folders[folder], rest)] = newFile(name, body)
 		return nil
 	})
-	return s, err
-}
+	return files, err
+})
 
 func newFile(name string, body []byte) *file {
 	sum := sha256.Sum256(body)

@@ -192,6 +192,23 @@ func (s *Store) Leave(ctx context.Context, t iot.TenantID, topic, subscriber str
 	})
 }
 
+// Consumers implements exchange.Store.
+func (s *Store) Consumers(ctx context.Context, t iot.TenantID, topic, subscriber string) (n int, known bool, err error) {
+	var those int
+	err = s.db.QueryRow(ctx, `SELECT count(*), count(CASE WHEN subscriber = ? THEN 1 END) FROM notification_consumer WHERE tenant = ? AND topic = ?`,
+		subscriber, string(t), topic).Scan(&n, &those)
+	return n, those > 0, err
+}
+
+// Topics implements exchange.Store. It jumps along the primary key from topic to topic.
+func (s *Store) Topics(ctx context.Context, t iot.TenantID) (n int, err error) {
+	err = s.db.QueryRow(ctx, `WITH RECURSIVE step(topic) AS (
+		SELECT min(topic) FROM notification_consumer WHERE tenant = ?
+		UNION ALL SELECT (SELECT min(c.topic) FROM notification_consumer c WHERE c.tenant = ? AND c.topic > step.topic) FROM step WHERE step.topic IS NOT NULL)
+		SELECT count(topic) FROM step`, string(t), string(t)).Scan(&n)
+	return n, err
+}
+
 // Places implements exchange.Store.
 func (s *Store) Places(ctx context.Context, t iot.TenantID) (out []exchange.Place, err error) {
 	err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {

@@ -135,6 +135,27 @@ func places(t *testing.T, s *suite) {
 	if _, err := s.Join(s.ctx, "t1", exchange.Place{Topic: "a", Subscriber: "you"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.Join(s.ctx, "t1", exchange.Place{Topic: "a", Subscriber: "they"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		tenant            iot.TenantID
+		topic, subscriber string
+		n                 int
+		known             bool
+	}{{"t1", "a", "you", 2, true}, {"t1", "a", "me", 2, false}, {"t1", "topic", "me", 1, true}, {"t1", "b", "me", 0, false}, {"t2", "a", "you", 0, false}} {
+		if n, known, err := s.Consumers(s.ctx, want.tenant, want.topic, want.subscriber); err != nil || n != want.n || known != want.known {
+			t.Errorf("consumers %+v: %d %v %v", want, n, known, err)
+		}
+	}
+	for tenant, want := range map[iot.TenantID]int{"t1": 2, "t2": 0} {
+		if n, err := s.Topics(s.ctx, tenant); err != nil || n != want {
+			t.Errorf("%s: %d topics, want %d: %v", tenant, n, want, err)
+		}
+	}
+	if err := s.Leave(s.ctx, "t1", "a", "they"); err != nil {
+		t.Fatal(err)
+	}
 	got, err := s.Places(s.ctx, "t1")
 	if err != nil || len(got) != 2 || got[0].Topic != "a" || !reflect.DeepEqual(got[1], next) {
 		t.Errorf("places %+v: %v", got, err)

@@ -28,6 +28,75 @@ func (s *Store) Alarms(ctx context.Context, t iot.TenantID, scope access.Scope, 
 	return alarms, n, err
 }
 
+// eachPage is how many alarms EachAlarm reads at a time.
+const eachPage = 1000
+
+// EachAlarm implements telemetry.Alarms.
+func (s *Store) EachAlarm(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.AlarmQuery, each func(iot.Alarm, []telemetry.Version[iot.Alarm]) error) error {
+	b := s.alarmQuery(t, scope, q)
+	where, args := b.sql(), b.args
+	for next := ""; ; next = ` AND (x.time, x.id) > (?, ?)` {
+		page, err := listAlarms(ctx, s.db, where+next+` ORDER BY x.time, x.id LIMIT ?`, append(args[:len(args):len(args)], eachPage))
+		if err == nil {
+			err = s.withVersions(ctx, t, page, each)
+		}
+		if err != nil || len(page) < eachPage {
+			return err
+		}
+		last := page[len(page)-1]
+		args = append(b.args[:len(b.args):len(b.args)], last.Time.UnixMilli(), int64(last.ID))
+	}
+}
+
+// withVersions calls each with alarms and their versions, those that have none first.
+func (s *Store) withVersions(ctx context.Context, t iot.TenantID, page []iot.Alarm, each func(iot.Alarm, []telemetry.Version[iot.Alarm]) error) error {
+	changed := map[string]iot.Alarm{}
+	var ids []iot.ID
+	for _, a := range page {
+		if a.LastUpdated.Equal(a.CreationTime) {
+			if err := each(a, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		changed[a.ID.String()] = a
+		ids = append(ids, a.ID)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	var versions []telemetry.Version[iot.Alarm]
+	at := ""
+	flush := func() error {
+		a, ok := changed[at]
+		if !ok {
+			return nil
+		}
+		delete(changed, at)
+		return each(a, versions)
+	}
+	err := sqlkit.EachOf(ctx, s.db, string(t), string(iot.KindAlarm), ids, func(row sqlkit.Superseded) error {
+		if row.ID != at {
+			if err := flush(); err != nil {
+				return err
+			}
+			at, versions = row.ID, nil
+		}
+		v, err := version[iot.Alarm](row)
+		versions = append(versions, v)
+		return err
+	})
+	if err == nil {
+		err = flush()
+	}
+	for _, a := range changed { // their versions were removed
+		if err == nil {
+			err = each(a, nil)
+		}
+	}
+	return err
+}
+
 func listAlarms(ctx context.Context, q sqlkit.Queryer, rest string, args []any) (out []iot.Alarm, err error) {
 	err = sqlkit.Each(ctx, q, func(r *sql.Rows) error {
 		a, err := scanAlarm(r)

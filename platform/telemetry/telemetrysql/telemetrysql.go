@@ -124,12 +124,16 @@ func history[D any](ctx context.Context, s *Store, t iot.TenantID, kind iot.Kind
 	}
 	out := make([]telemetry.Version[D], len(rows))
 	for i, r := range rows {
-		out[i] = telemetry.Version[D]{From: r.From, Until: r.Until, Deleted: r.Deleted}
-		if err := json.Unmarshal(r.Doc, &out[i].Document); err != nil {
+		if out[i], err = version[D](r); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+func version[D any](r sqlkit.Superseded) (telemetry.Version[D], error) {
+	v := telemetry.Version[D]{From: r.From, Until: r.Until, Deleted: r.Deleted}
+	return v, json.Unmarshal(r.Doc, &v.Document)
 }
 
 func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, kind iot.Kind, id iot.ID, from time.Time, old any, rev sqlkit.Revision, deleted bool) error {
