@@ -430,6 +430,19 @@ func testState(t *testing.T, f *fixture) {
 			t.Errorf("after %d minutes: %v %v", minutes, late, err)
 		}
 	}
+	// what an update makes of the availability is in what it returns, which goes into answers and messages
+	for _, c := range []struct{ interval, want string }{{`{"responseInterval":-10}`, registry.Maintenance}, {`{"responseInterval":20}`, registry.Available}, {`{}`, ""}} {
+		out, written, err := f.s.Update(f.ctx, tenant, id, rev(2), func(o iot.ManagedObject) (iot.ManagedObject, error) {
+			o.Fragments = o.Fragments.Merge(iot.Doc{{Name: iot.FragmentRequiredAvailability, Raw: []byte(c.interval)}})
+			return o, nil
+		})
+		if err != nil || !written || out.State.Availability != c.want || out.State.Connection != registry.Connected {
+			t.Errorf("%s: %v %v %+v", c.interval, written, err, out.State)
+		}
+		if o, err := f.s.Get(f.ctx, tenant, id); err != nil || o[0].State.Availability != c.want {
+			t.Errorf("%s: %+v %v", c.interval, o, err)
+		}
+	}
 }
 
 func testDelete(t *testing.T, f *fixture) {
