@@ -121,7 +121,7 @@ func testQueries(t *testing.T, f *fixture) {
 	for i := range 40 {
 		many += fmt.Sprintf(`"t%d":"v%d",`, i, i)
 	}
-	f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}],"texts":{` + many + `"long":["` + strings.Repeat("y", 200) + `","short"]},"long":"` + strings.Repeat("x", 200) + `","deep":{"er":{"est":"d"}},"nested":{"list":["in"]}}`)
+	d := f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}],"texts":{` + many + `"long":["` + strings.Repeat("y", 200) + `","short"]},"long":"` + strings.Repeat("x", 200) + `","deep":{"er":{"est":"d"}},"nested":{"list":["in"]}}`)
 	if _, err := f.s.Link(f.ctx, tenant, c, iot.ChildAsset, []iot.ID{b, a}); err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +180,17 @@ func testQueries(t *testing.T, f *fixture) {
 	} {
 		if got := f.query(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	for kind, want := range map[iot.ChildKind]string{iot.ChildDevice: "", iot.ChildAddition: "ä*ö"} {
+		if _, err := f.s.Link(f.ctx, tenant, a, kind, []iot.ID{d}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.query("bygroupid(" + a.String() + ")"); got != want {
+			t.Errorf("with %v: got %q, want %q", kind, got, want)
+		}
+		if _, err := f.s.Unlink(f.ctx, tenant, a, kind, []iot.ID{d}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, c := range []struct {
