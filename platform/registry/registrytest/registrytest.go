@@ -27,7 +27,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func TestStore(t *testing.T, open func(t *testing.T) registry.Driver) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"query language": testQueries, "order": testOrder, "scope": testScope, "paging is stable and counted": testPaging,
-		"update keeps history": testUpdate, "updates of many, all or none": testUpdateAll, "relations": testRelations, "external ids": testNames, "state": testState,
+		"update keeps history": testUpdate, "updates of many, all or none": testUpdateAll, "relations": testRelations, "external ids": testNames, "state": testState, "census": testCensus,
 		"delete": testDelete, "tenants never meet": testTenants, "concurrent updates are not lost": testConcurrent, "text search": testText,
 		"what is above an object": testAbove, "lists show what may be read": testReach, "undo": testUndo, "change log": testLog,
 	} {
@@ -453,6 +453,27 @@ func testState(t *testing.T, f *fixture) {
 		if o, err := f.s.Get(f.ctx, tenant, id); err != nil || o[0].State.Availability != c.want {
 			t.Errorf("%s: %+v %v", c.interval, o, err)
 		}
+	}
+}
+
+func testCensus(t *testing.T, f *fixture) {
+	gateway, marked := f.add(`{"name":"gateway","c8y_IsDevice":{}}`), f.add(`{"name":"marked","c8y_IsDevice":{}}`)
+	plain, sensor, asset := f.add(`{"name":"plain"}`), f.add(`{"name":"sensor"}`), f.add(`{"name":"asset"}`)
+	for _, x := range []struct {
+		parent iot.ID
+		kind   iot.ChildKind
+		child  iot.ID
+	}{{gateway, iot.ChildDevice, marked}, {gateway, iot.ChildDevice, plain}, {plain, iot.ChildDevice, sensor}, {marked, iot.ChildDevice, sensor}, {gateway, iot.ChildAsset, asset}} {
+		if _, err := f.s.Link(f.ctx, tenant, x.parent, x.kind, []iot.ID{x.child}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.addTo("other", `{"name":"else","c8y_IsDevice":{}}`)
+	if got, err := f.s.Census(f.ctx, tenant); err != nil || got != (registry.Census{Devices: 2, All: 4, Leaves: 1}) {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got, err := f.s.Census(f.ctx, "nobody"); err != nil || got != (registry.Census{}) {
+		t.Errorf("of nobody: %+v %v", got, err)
 	}
 }
 
