@@ -33,7 +33,7 @@ func (w *webWorld) bootRows() []webRow {
 		{key: "GET /tenant/system/options/support/url", status: absent},
 		{key: "GET /tenant/system/options/support-user/enabled", need: anyPreset},
 		{key: "GET /tenant/system/options/system/version", need: anyPreset},
-		{key: "GET /tenant/security-options/password/limit.validity", status: absent},
+		{key: "GET /tenant/security-options/password/limit.validity", equals: []string{"category", "password", "key", "limit.validity", "value", "0"}}, // no default, no form to change it,
 		{key: "GET /features", query: []string{"pageSize", "1000"}, need: "0.key 0.active"},
 		{key: "GET /inventory/managedObjects", query: []string{"fragmentType", "languageadmin"}, equals: []string{"managedObjects#", "0"}},
 		{key: "GET /inventory/managedObjects", query: []string{"fragmentType", "passwordExpirationAlertsDisplayedadmin", "pageSize", "100", "withTotalPages", "true"}, equals: []string{"statistics.totalPages", "0"}},
@@ -129,7 +129,7 @@ func (w *webWorld) administrationRows() []webRow {
 		{key: "GET /tenant/loginOptions/OAUTH2_INTERNAL", need: "type"},
 		{key: "GET /tenant/loginOptions/OAUTH2", status: "404"},
 		{key: "GET /tenant/loginOptions/oauth2", status: "404"},
-		{key: "GET /tenant/security-options/password/strength.validity", status: absent},
+		{key: "GET /tenant/security-options/password/strength.validity", equals: []string{"value", "false"}},
 	}
 	for _, option := range tenantOptions {
 		rows = append(rows, webRow{key: "GET /tenant/options/" + option, status: absent})
