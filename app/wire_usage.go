@@ -41,7 +41,7 @@ func (p *parts) gauges(ctx context.Context, t iot.TenantID) (usage.Gauges, error
 	if err != nil {
 		return usage.Gauges{}, err
 	}
-	g := usage.Gauges{Devices: census.Devices, Parents: census.Parents, Endpoints: census.Devices - census.Parents, Storage: documents + files}
+	g := usage.Gauges{Devices: census.Devices, All: census.All, Endpoints: census.Leaves, Storage: documents + files}
 	if s, ok := p.series.(interface {
 		TenantBytes(t iot.TenantID) (int64, error)
 	}); ok {

@@ -287,7 +287,7 @@ func (r *random) objectLists(p *person) {
 		{"query=" + url.QueryEscape("not(has("+f+"))"), func(o *oracle.Object) bool { return !has(o) }},
 		{"query=" + url.QueryEscape("isinhierarchyof("+at.ID+")"), below},
 		{"query=" + url.QueryEscape("bygroupid("+at.ID+")"), func(o *oracle.Object) bool {
-			return slices.Contains(at.Children, oracle.Child{Kind: "childAssets", ID: o.ID})
+			return slices.Contains(at.Children, oracle.Child{Kind: "childAssets", ID: o.ID}) || slices.Contains(at.Children, oracle.Child{Kind: "childAdditions", ID: o.ID})
 		}},
 		{"onlyRoots=true", func(o *oracle.Object) bool {
 			return !slices.ContainsFunc(parents(o.ID), func(id string) bool { return r.world.MayObject(p.User, oracle.Read, id) })

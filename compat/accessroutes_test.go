@@ -381,6 +381,7 @@ func userRules() []rule {
 		{route: "POST " + u + "/{user}/roles", request: one + "/roles", body: `{"role":{"self":"/user/roles/ROLE_SMS_ADMIN"}}`, may: admin},
 		{route: "PUT " + u + "/{user}", request: one, body: `{"firstName":"F{n}"}`, may: admin},
 		{route: "PUT " + u + "/{user}/password", request: one + "/password", body: `{"newPassword":"Compat-Other-{n}!"}`, may: admin},
+		{route: "PUT " + u + "/{user}/tfa", request: one + "/tfa", body: `{"tfaEnforced":false}`, may: admin},
 		{route: "DELETE " + u + "/{user}/roles/{role}", request: one + "/roles/ROLE_SMS_READ", may: admin},
 		{route: "DELETE " + u + "/{user}", request: one, may: admin},
 		{route: "GET /user/{tenant}/userByName/{user}", request: "/user/main/userByName/{spare}", may: read},

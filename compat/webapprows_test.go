@@ -10,8 +10,8 @@ func (w *webWorld) bootRows() []webRow {
 		// before the login
 		{key: "GET /apps/{contextPath}/", nobody: true},
 		{key: "GET /apps/{contextPath}/cumulocity.json", query: []string{"nocache", "0.123"}, nobody: true, equals: []string{"contextPath", "cockpit", "version", "1.2.3"}},
-		{key: "GET /apps/public/public-options@app-{contextPath}/options.json", query: []string{"nocache", "0.123"}, nobody: true, status: optional},
-		{key: "GET /apps/public/user-defined-translations/en_US.json", nobody: true, status: optional},
+		{key: "GET /apps/public/public-options@app-{contextPath}/options.json", query: []string{"nocache", "0.123"}, nobody: true, status: absent},
+		{key: "GET /apps/public/user-defined-translations/en_US.json", nobody: true, status: absent},
 		{key: "GET /apps/{contextPath}/en_US.json", nobody: true, need: "a.0"},
 		{key: "GET /tenant/loginOptions", nobody: true, need: "self loginOptions.0.id loginOptions.0.userManagementSource loginOptions.0.grantType",
 			equals: []string{"loginOptions/type", "BASIC", "loginOptions.0.visibleOnLoginPage", "true"}}, // no OAI-Secure over plain HTTP: older forms disable their button
@@ -28,12 +28,12 @@ func (w *webWorld) bootRows() []webRow {
 		{key: "GET /application/applications/{id}", need: "key availability activeVersionId manifest owner.tenant.id", equals: []string{"id", w.app, "type", "HOSTED"}},
 		{key: "GET /application/applicationsByUser/{user}", query: []string{"dropOverwrittenApps", "true", "noPaging", "true"}, need: "applications.1.id applications.1.type", equals: []string{"applications/contextPath", "isobar cockpit"}},
 		{key: "GET /application/applicationsByUser/{user}", query: []string{"dropOverwrittenApps", "false", "noPaging", "true", "pageSize", "100", "withTotalPages", "true"}, need: "applications.1.key statistics"},
-		{key: "GET /tenant/options/configuration/system.support.url", query: []string{"evaluate", "current"}, status: optional},
-		{key: "GET /tenant/options/configuration/system.support.url", query: []string{"evaluate", "inherited"}, status: optional},
-		{key: "GET /tenant/system/options/support/url", status: optional, need: anyPreset},
-		{key: "GET /tenant/system/options/support-user/enabled", status: optional, need: anyPreset},
+		{key: "GET /tenant/options/configuration/system.support.url", query: []string{"evaluate", "current"}, status: absent},
+		{key: "GET /tenant/options/configuration/system.support.url", query: []string{"evaluate", "inherited"}, status: absent},
+		{key: "GET /tenant/system/options/support/url", status: absent},
+		{key: "GET /tenant/system/options/support-user/enabled", need: anyPreset},
 		{key: "GET /tenant/system/options/system/version", need: anyPreset},
-		{key: "GET /tenant/security-options/password/limit.validity", status: optional, need: "value"},
+		{key: "GET /tenant/security-options/password/limit.validity", equals: []string{"category", "password", "key", "limit.validity", "value", "0"}}, // no default, no form to change it,
 		{key: "GET /features", query: []string{"pageSize", "1000"}, need: "0.key 0.active"},
 		{key: "GET /inventory/managedObjects", query: []string{"fragmentType", "languageadmin"}, equals: []string{"managedObjects#", "0"}},
 		{key: "GET /inventory/managedObjects", query: []string{"fragmentType", "passwordExpirationAlertsDisplayedadmin", "pageSize", "100", "withTotalPages", "true"}, equals: []string{"statistics.totalPages", "0"}},
@@ -60,8 +60,8 @@ func (w *webWorld) cockpitRows() []webRow {
 			need: "alarms.0.source.id alarms.0.source.name alarms.0.count statistics.totalPages", equals: []string{"alarms/text", "a c"}},
 		{key: alarms, query: []string{"pageSize", "20", "query", alarmOrder, "severity", "CRITICAL,MAJOR,MINOR,WARNING", "status", "ACKNOWLEDGED,ACTIVE,CLEARED", "type", "", "withTotalPages", "true"}, equals: []string{"alarms/text", "a c b d"}},
 		{key: alarms, query: []string{"type", "web_0", "dateFrom", "1970-01-01", "dateTo", tomorrow}, equals: []string{"alarms/text", "b"}},
-		{key: "GET /tenant/options/configuration/map-config", status: optional},
-		{key: "GET /tenant/options/configuration/map-layers", status: optional},
+		{key: "GET /tenant/options/configuration/map-config", status: absent},
+		{key: "GET /tenant/options/configuration/map-layers", status: absent},
 		{key: "POST /inventory/managedObjects", body: map[string]any{"type": "c8y_UserPreference", "languageadmin": "en"}, status: "201", need: "id self", equals: []string{"languageadmin", "en"}},
 		{key: "PUT /inventory/managedObjects/{id}", body: map[string]any{"languageadmin": "de"}, equals: []string{"languageadmin", "de", "type", "c8y_UserPreference"}},
 	}
@@ -90,12 +90,12 @@ func (w *webWorld) deviceRows() []webRow {
 		{key: "GET /devicecontrol/operations", query: []string{"withTotalPages", "true", "withDeleted", "true", "pageSize", "50", "dateFrom", somewhen, "revert", "true"}, need: "operations.0.creationTime operations.0.status",
 			equals: []string{"operations/description", "run 2 run 1"}},
 		{key: "GET /devicecontrol/newDeviceRequests", query: []string{"pageSize", "100", "withTotalPages", "true"}, equals: []string{"newDeviceRequests/id", "web-new", "newDeviceRequests/status", "WAITING_FOR_CONNECTION"}},
-		{key: "GET /devicecontrol/newDeviceRequests/limit", status: optional, need: "isReached"},
-		{key: "GET /alarm/alarms/reports/downtimeDuration", query: []string{"dateFrom", somewhen, "dateTo", tomorrow}, status: optional},
-		{key: "GET /alarm/alarms/reports/downtimeDuration/aggregation", query: []string{"dateFrom", somewhen, "dateTo", tomorrow}, status: optional},
-		{key: "GET /tenant/options/device-registration/security-token.policy", status: optional},
-		{key: "GET /tenant/system/options/files/max.size", status: optional, need: anyPreset},
-		{key: "GET /tenant/system/options/ssl/shared-truststore.enabled", status: optional, need: anyPreset},
+		{key: "GET /devicecontrol/newDeviceRequests/limit", need: "isReached"},
+		{key: "GET /alarm/alarms/reports/downtimeDuration", query: []string{"dateFrom", somewhen, "dateTo", tomorrow}, need: "availabilityStats"},
+		{key: "GET /alarm/alarms/reports/downtimeDuration/aggregation", query: []string{"dateFrom", somewhen, "dateTo", tomorrow}, need: "deviceCount downtimeDuration"},
+		{key: "GET /tenant/options/device-registration/security-token.policy", status: absent},
+		{key: "GET /tenant/system/options/files/max.size", need: anyPreset},
+		{key: "GET /tenant/system/options/ssl/shared-truststore.enabled", status: absent},
 		{key: "GET /tenant/tenants/{tenant}/trusted-certificates", query: []string{"pageSize", "1000", "withTotalPages", "true"}, need: "statistics", equals: []string{"certificates#", "0"}},
 		{key: "GET /user/{tenant}/users", query: []string{"onlyDevices", "true", "pageSize", "100", "withTotalPages", "true"}, need: "statistics", equals: []string{"users#", "0"}},
 	}
@@ -117,7 +117,7 @@ func (w *webWorld) administrationRows() []webRow {
 		{key: "GET /application/applicationsByTenant/{tenant}", query: []string{"pageSize", "2000", "withTotalPages", "true"}, need: "applications.0.id statistics"},
 		{key: "GET /application/applications", query: []string{"availability", "SHARED", "type", "HOSTED", "pageSize", "2000"}, equals: []string{"applications#", "0"}},
 		{key: "GET /application/applicationsByName/feature-microservice-hosting", equals: []string{"applications#", "0"}},
-		{key: "GET /retention/retentions", query: []string{"pageSize", "1000", "withTotalPages", "true"}, status: optional},
+		{key: "GET /retention/retentions", query: []string{"pageSize", "1000", "withTotalPages", "true"}, need: "retentionRules statistics.totalPages"},
 		{key: "GET /tenant/options/alarm.type.mapping"},
 		{key: "GET /tenant/options/storage.limitation"},
 		{key: "GET /tenant/tenants/{tenant}/tfa", need: "enabledOnTenantLevel strategy"},
@@ -125,18 +125,24 @@ func (w *webWorld) administrationRows() []webRow {
 		{key: "GET /inventory/managedObjects", query: []string{"pageSize", "100", "type", "c8y_TenantPolicy", "withTotalPages", "true"}, equals: []string{"managedObjects#", "0"}},
 		{key: "GET /inventory/managedObjects", query: []string{"text", "", "query", "$filter=(has(c8y_IsBinary)) $orderby=name asc", "pageSize", "25", "currentPage", "1", "withChildren", "false", "withTotalPages", "true", "withTotalElements", "true"},
 			equals: []string{"managedObjects#", "0", "statistics.totalElements", "0"}},
-		{key: "GET /tenant/loginOptions/BASIC", status: optional, need: "type"},
-		{key: "GET /tenant/loginOptions/OAUTH2_INTERNAL", status: optional, need: "type"},
+		{key: "GET /tenant/loginOptions/BASIC", need: "type"},
+		{key: "GET /tenant/loginOptions/OAUTH2_INTERNAL", need: "type"},
 		{key: "GET /tenant/loginOptions/OAUTH2", status: "404"},
 		{key: "GET /tenant/loginOptions/oauth2", status: "404"},
-		{key: "GET /tenant/security-options/password/strength.validity", status: optional, need: "value"},
+		{key: "GET /tenant/security-options/password/strength.validity", equals: []string{"value", "false"}},
 	}
-	for _, option := range []string{"access.control/allow.origin", "application/default.application", "configuration/tenant.login.ignore-case", "oauth.internal/basic-token.lifespan.seconds", "two-factor-authentication/enabled",
-		"two-factor-authentication/enforced", "two-factor-authentication/pin.validity", "two-factor-authentication/strategy", "two-factor-authentication/token.validity"} {
-		rows = append(rows, webRow{key: "GET /tenant/options/" + option, status: optional, need: "value"})
+	for _, option := range tenantOptions {
+		rows = append(rows, webRow{key: "GET /tenant/options/" + option, status: absent})
 	}
-	for _, option := range []string{"password/enforce.strength", "password/limit.validity", "two-factor-authentication/enabled", "two-factor-authentication/enforced.group", "two-factor-authentication/tenant-scope-settings.enabled"} {
-		rows = append(rows, webRow{key: "GET /tenant/system/options/" + option, status: optional, need: anyPreset})
+	for _, option := range []string{"password/enforce.strength", "password/limit.validity", "two-factor-authentication/enabled"} {
+		rows = append(rows, webRow{key: "GET /tenant/system/options/" + option, need: anyPreset})
+	}
+	for _, option := range []string{"two-factor-authentication/enforced.group", "two-factor-authentication/tenant-scope-settings.enabled"} {
+		rows = append(rows, webRow{key: "GET /tenant/system/options/" + option, status: absent})
 	}
 	return rows
 }
+
+// tenantOptions are those that the administration reads to fill its pages: a tenant has them after somebody saved such a page.
+var tenantOptions = []string{"access.control/allow.origin", "application/default.application", "configuration/tenant.login.ignore-case", "oauth.internal/basic-token.lifespan.seconds",
+	"two-factor-authentication/enabled", "two-factor-authentication/enforced", "two-factor-authentication/pin.validity", "two-factor-authentication/strategy", "two-factor-authentication/token.validity"}

@@ -105,7 +105,7 @@ const (
 	somewhen   = "2020-01-01T00:00:00+00:00"
 	tomorrow   = "2099-12-31T00:00:00+00:00"
 	anyPreset  = "key value self"
-	optional   = "200 404" // the applications take what is there, and do without
+	absent     = "404" // nobody set it in this tenant, and the applications do without
 	alarmOrder = "$orderby=status asc,severity asc,time.date desc,text asc"
 )
 

@@ -362,7 +362,7 @@ func (m *Meter) file(ctx context.Context, f File) (File, error) {
 		}
 		for _, d := range days {
 			row := []string{string(t.ID), t.Company, d.Day.Start().Format(time.DateOnly)}
-			for _, n := range append([]int64{d.Devices, d.Parents, d.Endpoints, d.Storage}, d.Counts[:]...) {
+			for _, n := range append([]int64{d.Devices, d.All, d.Endpoints, d.Storage}, d.Counts[:]...) {
 				row = append(row, strconv.FormatInt(n, 10))
 			}
 			_ = w.Write(row)

@@ -62,13 +62,13 @@ func (c Counts) Total() (n int64) {
 // Gauges are measured, not counted.
 type Gauges struct {
 	Devices   int64 // objects with c8y_IsDevice
-	Parents   int64 // devices that have child devices
-	Endpoints int64 // devices that have none
+	All       int64 // these, and the child devices that are not marked so
+	Endpoints int64 // those of all that have no child devices
 	Storage   int64 // bytes of documents, files and measurements
 }
 
 func (g Gauges) peak(o Gauges) Gauges {
-	return Gauges{max(g.Devices, o.Devices), max(g.Parents, o.Parents), max(g.Endpoints, o.Endpoints), max(g.Storage, o.Storage)}
+	return Gauges{max(g.Devices, o.Devices), max(g.All, o.All), max(g.Endpoints, o.Endpoints), max(g.Storage, o.Storage)}
 }
 
 // Day is a UTC day, as the number of days since 1970-01-01.

@@ -63,7 +63,8 @@ type Query struct {
 // Census is how many devices a tenant has.
 type Census struct {
 	Devices int64 // objects with c8y_IsDevice
-	Parents int64 // those of them that have child devices
+	All     int64 // these, and the child devices that are not marked so
+	Leaves  int64 // those of all that have no child devices
 }
 
 // Store keeps objects, relations and external ids. Errors are raw: a missing row is sql.ErrNoRows, a taken external id satisfies

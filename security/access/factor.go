@@ -42,8 +42,8 @@ func (u *Users) factorOf(ctx context.Context, t iot.TenantID, user User) (Factor
 	}
 	s := FactorState{Active: user.TFA}
 	rules := u.Factors(ctx, t)
-	s.Enforced = rules.Offered && rules.Enforced
-	if rules.Offered && !rules.Enforced && rules.Group != "" {
+	s.Enforced = rules.Offered && (rules.Enforced || user.MustTFA)
+	if rules.Offered && !s.Enforced && rules.Group != "" {
 		groups, err := u.d.Store.Groups(ctx, t)
 		if err != nil {
 			return s, sqlkit.Fault("access.Factor", err)
@@ -178,6 +178,33 @@ func (u *Users) RevokeFactor(ctx context.Context, p iot.Principal, name iot.User
 		return sqlkit.Fault(op, err)
 	}
 	return u.markFactor(ctx, p, user, false, "TOTP revoked")
+}
+
+// EnforceFactor says whether a user whom p may manage must have a second factor even if the tenant does not demand one. Nobody lifts the demand from themselves.
+func (u *Users) EnforceFactor(ctx context.Context, p iot.Principal, name iot.UserName, must bool) error {
+	const op = fault.Op("access.EnforceFactor")
+	var user User
+	changed := false
+	err := again(func() (err error) {
+		if user, err = u.Manage(ctx, p, name); err != nil {
+			return err
+		}
+		if changed = user.MustTFA != must; !changed {
+			return nil
+		}
+		if !must && user.Name == p.User {
+			return fault.E(op, fault.Denied, "you cannot lift the demand for your own second factor: ask another administrator")
+		}
+		user.MustTFA = must
+		return u.putUser(ctx, p, user, false)
+	})
+	if err != nil || !changed {
+		return err
+	}
+	u.changed(p.Tenant, user.Name)
+	activity := map[bool]string{true: "TOTP demanded", false: "TOTP no longer demanded"}[must]
+	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: activity, Text: "Second factor of '" + string(user.Name) + "'"})
+	return nil
 }
 
 func (u *Users) markFactor(ctx context.Context, p iot.Principal, user User, active bool, activity string) error {

@@ -118,6 +118,22 @@ func TestSecondFactor(t *testing.T) {
 	})
 }
 
+func TestSecondFactorOfOneUser(t *testing.T) {
+	each(t, func(f *fixture) {
+		f.person("bob", "Bob-password-1")
+		f.must(f.users.EnforceFactor(f.ctx, f.admin(), "bob", true))
+		f.refused("Basic", f.from("bob", "Bob-password-1", "192.0.2.1"), fault.Unauthenticated)
+		if s, err := f.users.Factor(f.ctx, f.admin(), "bob"); err != nil || !s.Enforced || s.Active {
+			f.Errorf("%+v %v", s, err)
+		}
+		f.refused("of nobody", f.users.EnforceFactor(f.ctx, f.admin(), "nobody", true), fault.NotFound)
+		f.must(f.users.EnforceFactor(f.ctx, f.admin(), "bob", false))
+		f.must(f.from("bob", "Bob-password-1", "192.0.2.1"))
+		f.must(f.users.EnforceFactor(f.ctx, f.admin(), f.admin().User, true))
+		f.refused("to lift one's own", f.users.EnforceFactor(f.ctx, f.admin(), f.admin().User, false), fault.Denied)
+	})
+}
+
 func TestEnforcedSecondFactor(t *testing.T) {
 	each(t, func(f *fixture) {
 		f.person("bob", "Bob-password-1")

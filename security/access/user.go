@@ -30,7 +30,8 @@ type User struct {
 	Enabled       bool         `json:"enabled"`
 	MustReset     bool         `json:"mustReset,omitempty"` // the password must be changed at the next login
 	Newsletter    bool         `json:"newsletter,omitempty"`
-	TFA           bool         `json:"tfa,omitempty"` // has an active second factor
+	TFA           bool         `json:"tfa,omitempty"`     // has an active second factor
+	MustTFA       bool         `json:"mustTFA,omitempty"` // an administrator demands one of this user, whatever the tenant demands
 	Origin        Origin       `json:"origin,omitempty"`
 	Owner         iot.UserName `json:"owner,omitempty"`        // the user above this one
 	DelegatedBy   iot.UserName `json:"delegatedBy,omitempty"`  // whose users this one may manage as well

@@ -52,11 +52,13 @@ func (c *call) storeBinary(id iot.ID, u upload) (registry.Object, error) {
 	return c.s.Registry.Patch(c.ctx, c.p, id, registry.Draft{Fragments: patch})
 }
 
+// storedBinary answers with the object that describes a file. c8y: its link leads to the content, not to the object, since applications hand it to devices as
+// the address to download from.
 func (c *call) storedBinary(mo registry.Object) error {
 	location := c.base() + "/inventory/binaries/" + mo.ID.String()
 	return c.stored(http.StatusCreated, "managedobject", location, func() ([]byte, error) {
 		var o object
-		writeObject(&o, c.base(), mo, refs{})
+		writeObjectAt(&o, c.base(), location, mo, refs{})
 		return o.b, nil
 	})
 }

@@ -19,7 +19,7 @@ func featureRoutes() []Route {
 		put(f+"/by-tenant/{tenant}", setFeature), del(f+"/by-tenant/{tenant}", unsetFeature),
 		get(roles, restrictedRoles), put(roles, setRestrictedRoles), post(roles+"/{role}", addRestrictedRole), del(roles+"/{role}", removeRestrictedRole),
 		put("/tenant/options/{category}/{key}/editable", setEditable), put("/tenant/loginOptions/{id}/restrict", restrictLogin),
-		get("/tenant/security-options/{category}/{key}", getOption),
+		get("/tenant/security-options/{category}/{key}", getSecurityOption),
 	}
 }
 

@@ -129,10 +129,15 @@ func AppendManagedObject(b []byte, base string, mo registry.Object) []byte {
 
 // writeObject writes a managed object. c8y: all six lists of references are always there.
 func writeObject(o *object, base string, mo registry.Object, r refs) {
+	writeObjectAt(o, base, objectURL(base, mo.ID), mo, r)
+}
+
+// writeObjectAt is writeObject with another link to the object itself.
+func writeObjectAt(o *object, base, link string, mo registry.Object, r refs) {
 	self := objectURL(base, mo.ID)
 	o.open()
 	o.id("id", mo.ID)
-	o.text("self", self)
+	o.text("self", link)
 	o.some("name", mo.Name)
 	o.some("type", mo.Type)
 	o.some("owner", string(mo.Owner))

@@ -2,6 +2,7 @@ package c8yrest
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -87,7 +88,7 @@ func createOption(c *call) error {
 		return err
 	}
 	var x tenancy.Option
-	for name, to := range map[string]*string{"category": &x.Category, "key": &x.Key, "value": &x.Value} {
+	for name, to := range map[string]*string{"category": &x.Category, "key": &x.Key} {
 		s, err := textOf(d, name)
 		if err != nil {
 			return err
@@ -97,10 +98,27 @@ func createOption(c *call) error {
 		}
 		set(to, s)
 	}
+	if x.Value, err = optionValue(d.Get("value")); err != nil {
+		return err
+	}
 	if err := c.s.Tenants.PutOptions(c.ctx, c.p, []tenancy.Option{x}); err != nil {
 		return err
 	}
 	return c.storedOption(x)
+}
+
+// optionValue is the text of a value. c8y: applications send numbers and booleans as well.
+func optionValue(raw json.RawMessage) (string, error) {
+	if raw == nil || iot.IsNull(raw) {
+		return "", missing("value")
+	}
+	if s, ok := iot.RawText(raw); ok {
+		return s, nil
+	}
+	if raw[0] == '{' || raw[0] == '[' || raw[0] == '"' {
+		return "", fault.E(fault.Op("c8yrest.Options"), fault.Invalid, "the values of options must be strings, numbers or booleans")
+	}
+	return string(raw), nil
 }
 
 func (c *call) optionMap(category string) ([]byte, error) {
@@ -131,12 +149,16 @@ func putOptions(c *call) error {
 		return err
 	}
 	var options []tenancy.Option
+	category := c.r.PathValue("category")
 	for _, m := range d {
-		v, ok := iot.RawText(m.Raw)
-		if !ok {
-			return fault.E(fault.Op("c8yrest.Options"), fault.Invalid, "the values of options must be strings")
+		v, err := optionValue(m.Raw)
+		switch {
+		case err != nil:
+			return err
+		case m.Name == "category" && v == category: // c8y: applications repeat it among the values
+			continue
 		}
-		options = append(options, tenancy.Option{OptionKey: tenancy.OptionKey{Category: c.r.PathValue("category"), Key: m.Name}, Value: v})
+		options = append(options, tenancy.Option{OptionKey: tenancy.OptionKey{Category: category, Key: m.Name}, Value: v})
 	}
 	if err := c.s.Tenants.PutOptions(c.ctx, c.p, options); err != nil {
 		return err
@@ -154,7 +176,21 @@ func (c *call) optionKey() tenancy.OptionKey {
 	return tenancy.OptionKey{Category: c.r.PathValue("category"), Key: c.r.PathValue("key")}
 }
 
-func getOption(c *call) error {
+func getOption(c *call) error { return c.optionOr(nil) }
+
+// passwordDefaults hold where a tenant did not set these options. c8y: applications change what they were told, and cannot save what was not there.
+var passwordDefaults = map[string]string{"limit.validity": "0", "strength.validity": "false"}
+
+// getSecurityOption is c8y: options of passwords, which are there also if nobody set them.
+func getSecurityOption(c *call) error {
+	if c.r.PathValue("category") != "password" {
+		return c.optionOr(nil)
+	}
+	return c.optionOr(passwordDefaults)
+}
+
+// optionOr answers with an option of the tenant, or with the default of its key.
+func (c *call) optionOr(defaults map[string]string) error {
 	key := c.optionKey()
 	options, err := c.options(key.Category)
 	if err != nil {
@@ -165,6 +201,9 @@ func getOption(c *call) error {
 			return c.option(x)
 		}
 	}
+	if v, ok := defaults[key.Key]; ok {
+		return c.option(tenancy.Option{OptionKey: key, Value: v})
+	}
 	return fault.E(fault.Op("c8yrest.Option"), fault.NotFound, "Unable to find option "+clip(key.Category+"."+key.Key))
 }
 
@@ -173,9 +212,9 @@ func putOption(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, ok := d.Text("value")
-	if !ok {
-		return missing("value")
+	v, err := optionValue(d.Get("value"))
+	if err != nil {
+		return err
 	}
 	x := tenancy.Option{OptionKey: c.optionKey(), Value: v}
 	if err := c.s.Tenants.PutOptions(c.ctx, c.p, []tenancy.Option{x}); err != nil {

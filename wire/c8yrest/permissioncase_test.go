@@ -112,6 +112,7 @@ func platformCases() []permissionCase {
 		{"GET " + u + "/reader", "", [people]int{401, 403, 200, 403, 403, 404}},
 		{"POST " + u, `{"userName":"u#","email":"u#@x.y"}`, [people]int{401, 403, 403, 201, 403, 404}},
 		{"PUT " + u + "/reader", `{"firstName":"R"}`, [people]int{401, 403, 200, 200, 403, 404}},
+		{"PUT " + u + "/nothing/tfa", `{"tfaEnforced":false}`, [people]int{401, 403, 403, 200, 403, 404}},
 		{"DELETE " + u + "/u#", "", [people]int{401, 403, 403, 204, 403, 404}},
 		{"POST " + u + "/nothing/roles", `{"role":{"self":"/user/roles/ROLE_SMS_READ"}}`, [people]int{401, 403, 403, 201, 403, 404}},
 		{"GET /user/main/groups", "", [people]int{401, 403, 200, 403, 403, 404}},

@@ -86,7 +86,7 @@ func accountRoutes() []Route {
 		get("/user/currentUser", currentUser), put("/user/currentUser", updateCurrentUser), put("/user/currentUser/password", changePassword),
 		get("/user/roles", listRoles), get("/user/roles/{role}", getRole), post("/user/logout", logout), post("/user/logout/{tenant}/allUsers", logoutAll),
 		get(u, listUsers), post(u, createUser), get(u+"/{user}", getUser), put(u+"/{user}", updateUser), del(u+"/{user}", deleteUser), get("/user/{tenant}/userByName/{user}", getUser),
-		put(u+"/{user}/password", resetPassword), get(u+"/{user}/tfa", userTFA), get(u+"/{user}/groups", userGroups), get(u+"/{user}/roles", userRoles), post(u+"/{user}/roles", addUserRole), del(u+"/{user}/roles/{role}", removeUserRole),
+		put(u+"/{user}/password", resetPassword), get(u+"/{user}/tfa", userTFA), put(u+"/{user}/tfa", enforceTFA), get(u+"/{user}/groups", userGroups), get(u+"/{user}/roles", userRoles), post(u+"/{user}/roles", addUserRole), del(u+"/{user}/roles/{role}", removeUserRole),
 		get(g, listGroups), post(g, putGroup), get(g+"/{group}", getGroup), put(g+"/{group}", putGroup), del(g+"/{group}", deleteGroup), get("/user/{tenant}/groupByName/{name}", groupByName),
 		get(g+"/{group}/roles", groupRoles), post(g+"/{group}/roles", addGroupRole), del(g+"/{group}/roles/{role}", removeGroupRole),
 		get(g+"/{group}/users", groupUsers), post(g+"/{group}/users", addGroupUser), del(g+"/{group}/users/{user}", removeGroupUser),

@@ -96,6 +96,33 @@ func userTFA(c *call) error {
 	if err != nil {
 		return err
 	}
+	return c.json(http.StatusOK, "", factorJSON(f))
+}
+
+// enforceTFA is c8y: applications that manage users send it after each of them is stored.
+func enforceTFA(c *call) error {
+	if err := c.ownTenant(); err != nil {
+		return err
+	}
+	d, err := c.doc()
+	if err != nil {
+		return err
+	}
+	must, err := boolOf(d, "tfaEnforced")
+	if err != nil {
+		return err
+	}
+	name := iot.UserName(c.r.PathValue("user"))
+	if err := c.s.Users.EnforceFactor(c.ctx, c.p, name, must); err != nil {
+		return err
+	}
+	return c.stored(http.StatusOK, "", "", func() ([]byte, error) {
+		f, err := c.s.Users.Factor(c.ctx, c.p, name)
+		return factorJSON(f), err
+	})
+}
+
+func factorJSON(f access.FactorState) []byte {
 	var o object
 	o.open()
 	o.bool("tfaEnabled", f.Active)
@@ -107,7 +134,7 @@ func userTFA(c *call) error {
 		o.time("lastTfaRequestTime", f.Used)
 	}
 	o.close()
-	return c.json(http.StatusOK, "", o.b)
+	return o.b
 }
 
 // tenantForTFA reads the segment that names a tenant: the caller's own, or any for members of management with a permission on tenants.

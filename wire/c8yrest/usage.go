@@ -69,7 +69,7 @@ func (c *call) usageSpan() (s usage.Span, err error) {
 
 func writeCounts(o *object, n usage.Counts, g usage.Gauges) {
 	o.int("deviceCount", g.Devices)
-	o.int("deviceWithChildrenCount", g.Parents)
+	o.int("deviceWithChildrenCount", g.All) // c8y: devices and all their children, as the administration shows it
 	o.int("deviceEndpointCount", g.Endpoints)
 	o.int("storageSize", g.Storage)
 	for i, v := range n {
@@ -164,7 +164,7 @@ func summaryStatistics(c *call) error {
 
 func writePeaks(o *object, g usage.Gauges) {
 	o.int("peakDeviceCount", g.Devices)
-	o.int("peakDeviceWithChildrenCount", g.Parents)
+	o.int("peakDeviceWithChildrenCount", g.All)
 	o.int("peakStorageSize", g.Storage)
 }
 

@@ -75,7 +75,7 @@ func (s *Store) Measured(ctx context.Context, t iot.TenantID, day usage.Day, g u
 		_, err := tx.Exec(ctx, `INSERT INTO usage_gauge (tenant, day, devices, parents, endpoints, storage, peak_devices, peak_parents, peak_endpoints, peak_storage)
 			VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (tenant, day) DO UPDATE SET devices = excluded.devices, parents = excluded.parents, endpoints = excluded.endpoints,
 			storage = excluded.storage, `+raise("peak_devices")+`, `+raise("peak_parents")+`, `+raise("peak_endpoints")+`, `+raise("peak_storage"),
-			string(t), int64(day), g.Devices, g.Parents, g.Endpoints, g.Storage, g.Devices, g.Parents, g.Endpoints, g.Storage)
+			string(t), int64(day), g.Devices, g.All, g.Endpoints, g.Storage, g.Devices, g.All, g.Endpoints, g.Storage)
 		return err
 	})
 }
@@ -134,7 +134,7 @@ func (s *Store) Days(ctx context.Context, t iot.TenantID, from, to usage.Day) ([
 
 func scanGauges(r interface{ Scan(...any) error }) (d usage.Daily, err error) {
 	g, p := &d.Gauges, &d.Peak
-	err = r.Scan(&d.Day, &g.Devices, &g.Parents, &g.Endpoints, &g.Storage, &p.Devices, &p.Parents, &p.Endpoints, &p.Storage)
+	err = r.Scan(&d.Day, &g.Devices, &g.All, &g.Endpoints, &g.Storage, &p.Devices, &p.All, &p.Endpoints, &p.Storage)
 	return d, err
 }
 

@@ -60,12 +60,12 @@ func testAdd(t *testing.T, s usage.Store) {
 
 func testGauges(t *testing.T, s usage.Store) {
 	ctx := context.Background()
-	must(t, s.Measured(ctx, tenant, 10, usage.Gauges{Devices: 5, Parents: 1, Endpoints: 4, Storage: 1000}))
-	must(t, s.Measured(ctx, tenant, 10, usage.Gauges{Devices: 2, Parents: 2, Endpoints: 0, Storage: 50}))
+	must(t, s.Measured(ctx, tenant, 10, usage.Gauges{Devices: 5, All: 1, Endpoints: 4, Storage: 1000}))
+	must(t, s.Measured(ctx, tenant, 10, usage.Gauges{Devices: 2, All: 2, Endpoints: 0, Storage: 50}))
 	var one usage.Counts
 	one[usage.Requests] = 1
 	must(t, s.Add(ctx, tenant, usage.Sums{Counts: map[usage.Day]usage.Counts{12: one}}))
-	last, peak := usage.Gauges{Devices: 2, Parents: 2, Storage: 50}, usage.Gauges{Devices: 5, Parents: 2, Endpoints: 4, Storage: 1000}
+	last, peak := usage.Gauges{Devices: 2, All: 2, Storage: 50}, usage.Gauges{Devices: 5, All: 2, Endpoints: 4, Storage: 1000}
 	got := days(t, s, tenant, 0, 100)
 	if len(got) != 2 || got[0].Gauges != last || got[0].Peak != peak || got[1].Gauges != last || got[1].Peak != last {
 		t.Errorf("%+v", got)

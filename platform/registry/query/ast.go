@@ -30,7 +30,7 @@ type Not struct{ X Expr }
 // Has holds if any of the paths exists.
 type Has []Path
 
-// ByGroup holds for direct child assets of any of the groups.
+// ByGroup holds for direct child assets and additions of any of the objects: groups have the former, entries of repositories keep their versions as the latter.
 type ByGroup []uint64
 
 // InHierarchy holds for the objects themselves and all that is below them.

@@ -27,8 +27,8 @@ func (b *builder) expr(e query.Expr) string {
 		}
 		return "(" + strings.Join(parts, " OR ") + ")"
 	case query.ByGroup:
-		b.args = append(b.args, int64(iot.ChildAsset))
-		return "EXISTS (SELECT 1 FROM object_child g WHERE g.tenant = m.tenant AND g.child = m.id AND g.kind = ? AND g.parent IN " + b.in(e) + ")"
+		b.args = append(b.args, int64(iot.ChildAsset), int64(iot.ChildAddition))
+		return "EXISTS (SELECT 1 FROM object_child g WHERE g.tenant = m.tenant AND g.child = m.id AND g.kind IN (?,?) AND g.parent IN " + b.in(e) + ")"
 	case query.InHierarchy:
 		b.args = append(b.args, string(b.tenant))
 		roots := b.in(e)

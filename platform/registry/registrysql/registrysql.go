@@ -185,21 +185,28 @@ func names(d iot.Doc) map[string]bool {
 
 // setRequired copies the required interval to where overdue devices are looked for.
 func setRequired(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id iot.ID, old, now iot.Doc) error {
-	before, was := registry.RequiredInterval(old)
-	minutes, is := registry.RequiredInterval(now)
-	if was == is && before == minutes {
+	minutes, availability, changed := required(old, now)
+	if !changed {
 		return nil
-	}
-	availability := ""
-	switch {
-	case is && minutes <= 0:
-		minutes, availability = -1, registry.Maintenance
-	case is:
-		availability = registry.Available // until it is overdue
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO object_state (tenant, id, required, availability) VALUES (?,?,?,?)
 		ON CONFLICT (tenant, id) DO UPDATE SET required = excluded.required, availability = excluded.availability`, string(t), int64(id), int64(minutes), availability)
 	return err
+}
+
+// required returns the required interval of a version, negative in maintenance, and the availability that begins with it; changed is false if both stay as they were.
+func required(old, now iot.Doc) (minutes int, availability string, changed bool) {
+	before, was := registry.RequiredInterval(old)
+	minutes, is := registry.RequiredInterval(now)
+	switch {
+	case was == is && before == minutes:
+		return minutes, "", false
+	case is && minutes <= 0:
+		return -1, registry.Maintenance, true
+	case is:
+		return minutes, registry.Available, true // until it is overdue
+	}
+	return minutes, "", true
 }
 
 // Update implements registry.Store.
@@ -261,6 +268,9 @@ func (s *Store) update(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, id io
 		*moved |= marks
 	}
 	out.ManagedObject = next
+	if _, availability, changed := required(old.Fragments, next.Fragments); changed {
+		out.State.Availability = availability
+	}
 	return out, true, tx.Note(ctx, registry.Fact(t, iot.Updated, out))
 }
 

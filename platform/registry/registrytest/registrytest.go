@@ -27,7 +27,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func TestStore(t *testing.T, open func(t *testing.T) registry.Driver) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"query language": testQueries, "order": testOrder, "scope": testScope, "paging is stable and counted": testPaging,
-		"update keeps history": testUpdate, "updates of many, all or none": testUpdateAll, "relations": testRelations, "external ids": testNames, "state": testState,
+		"update keeps history": testUpdate, "updates of many, all or none": testUpdateAll, "relations": testRelations, "external ids": testNames, "state": testState, "census": testCensus,
 		"delete": testDelete, "tenants never meet": testTenants, "concurrent updates are not lost": testConcurrent, "text search": testText,
 		"what is above an object": testAbove, "lists show what may be read": testReach, "undo": testUndo, "change log": testLog,
 	} {
@@ -121,7 +121,7 @@ func testQueries(t *testing.T, f *fixture) {
 	for i := range 40 {
 		many += fmt.Sprintf(`"t%d":"v%d",`, i, i)
 	}
-	f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}],"texts":{` + many + `"long":["` + strings.Repeat("y", 200) + `","short"]},"long":"` + strings.Repeat("x", 200) + `","deep":{"er":{"est":"d"}},"nested":{"list":["in"]}}`)
+	d := f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}],"texts":{` + many + `"long":["` + strings.Repeat("y", 200) + `","short"]},"long":"` + strings.Repeat("x", 200) + `","deep":{"er":{"est":"d"}},"nested":{"list":["in"]}}`)
 	if _, err := f.s.Link(f.ctx, tenant, c, iot.ChildAsset, []iot.ID{b, a}); err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +180,17 @@ func testQueries(t *testing.T, f *fixture) {
 	} {
 		if got := f.query(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	for kind, want := range map[iot.ChildKind]string{iot.ChildDevice: "", iot.ChildAddition: "ä*ö"} {
+		if _, err := f.s.Link(f.ctx, tenant, a, kind, []iot.ID{d}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.query("bygroupid(" + a.String() + ")"); got != want {
+			t.Errorf("with %v: got %q, want %q", kind, got, want)
+		}
+		if _, err := f.s.Unlink(f.ctx, tenant, a, kind, []iot.ID{d}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, c := range []struct {
@@ -429,6 +440,40 @@ func testState(t *testing.T, f *fixture) {
 		if err != nil || len(late) != want {
 			t.Errorf("after %d minutes: %v %v", minutes, late, err)
 		}
+	}
+	// what an update makes of the availability is in what it returns, which goes into answers and messages
+	for _, c := range []struct{ interval, want string }{{`{"responseInterval":-10}`, registry.Maintenance}, {`{"responseInterval":20}`, registry.Available}, {`{}`, ""}} {
+		out, written, err := f.s.Update(f.ctx, tenant, id, rev(2), func(o iot.ManagedObject) (iot.ManagedObject, error) {
+			o.Fragments = o.Fragments.Merge(iot.Doc{{Name: iot.FragmentRequiredAvailability, Raw: []byte(c.interval)}})
+			return o, nil
+		})
+		if err != nil || !written || out.State.Availability != c.want || out.State.Connection != registry.Connected {
+			t.Errorf("%s: %v %v %+v", c.interval, written, err, out.State)
+		}
+		if o, err := f.s.Get(f.ctx, tenant, id); err != nil || o[0].State.Availability != c.want {
+			t.Errorf("%s: %+v %v", c.interval, o, err)
+		}
+	}
+}
+
+func testCensus(t *testing.T, f *fixture) {
+	gateway, marked := f.add(`{"name":"gateway","c8y_IsDevice":{}}`), f.add(`{"name":"marked","c8y_IsDevice":{}}`)
+	plain, sensor, asset := f.add(`{"name":"plain"}`), f.add(`{"name":"sensor"}`), f.add(`{"name":"asset"}`)
+	for _, x := range []struct {
+		parent iot.ID
+		kind   iot.ChildKind
+		child  iot.ID
+	}{{gateway, iot.ChildDevice, marked}, {gateway, iot.ChildDevice, plain}, {plain, iot.ChildDevice, sensor}, {marked, iot.ChildDevice, sensor}, {gateway, iot.ChildAsset, asset}} {
+		if _, err := f.s.Link(f.ctx, tenant, x.parent, x.kind, []iot.ID{x.child}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.addTo("other", `{"name":"else","c8y_IsDevice":{}}`)
+	if got, err := f.s.Census(f.ctx, tenant); err != nil || got != (registry.Census{Devices: 2, All: 4, Leaves: 1}) {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got, err := f.s.Census(f.ctx, "nobody"); err != nil || got != (registry.Census{}) {
+		t.Errorf("of nobody: %+v %v", got, err)
 	}
 }
 
