@@ -118,10 +118,7 @@ func (r *Registry) Patch(ctx context.Context, p iot.Principal, id iot.ID, d Draf
 	if err := r.meet(ctx, p, &d); err != nil {
 		return Object{}, err
 	}
-	if iot.ModeOf(ctx).Stores() {
-		return r.Modify(ctx, p, id, d.apply)
-	}
-	return r.pretend(ctx, p, id, d.apply)
+	return r.Modify(ctx, p, id, d.apply)
 }
 
 // Patch is what a client wants to change of one object.
@@ -250,8 +247,11 @@ func (r *Registry) pretend(ctx context.Context, p iot.Principal, id iot.ID, chan
 }
 
 // Modify replaces an object by what change makes of it, atomically. change may run more than once and must have no other effect.
-// Changing the owner needs the permission, not ownership.
+// Changing the owner needs the permission, not ownership. Of modes it keeps what Patch does.
 func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (Object, error) {
+	if !iot.ModeOf(ctx).Stores() {
+		return r.pretend(ctx, p, id, change)
+	}
 	const op = fault.Op("registry.Modify")
 	var before iot.ManagedObject
 	o, written, err := r.modify(ctx, p, id, r.revision(ctx, p), func(old iot.ManagedObject) (iot.ManagedObject, error) {
@@ -414,6 +414,8 @@ func (r *Registry) shown(ctx context.Context, p iot.Principal, id iot.ID) (o Obj
 type DeleteOptions struct {
 	Cascade bool // groups: devices in them; devices: child devices
 	Force   bool // the whole hierarchy below, of whatever type
+	// If is asked about the object itself before it is removed, and refuses by an error. It may be asked more than once. Nil: no condition.
+	If func(iot.ManagedObject) error
 }
 
 // Delete removes an object and what goes with it. Sub-groups always go with their group. It returns the removed objects.
@@ -439,7 +441,17 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 			return nil, err
 		}
 	}
-	removed, err := r.d.Store.Delete(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, r.revision(ctx, p))
+	var refused error
+	removed, err := r.d.Store.Delete(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, r.revision(ctx, p), func(o iot.ManagedObject) error {
+		refused = nil
+		if o.ID == id && opt.If != nil {
+			refused = opt.If(o)
+		}
+		return refused
+	})
+	if refused != nil {
+		return nil, refused
+	}
 	if err != nil {
 		return nil, classify(op, err)
 	}
