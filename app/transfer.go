@@ -52,7 +52,7 @@ An export that was interrupted goes on when it is started again. Secrets are nev
 			return err
 		}
 		fmt.Fprintf(p.stdout, "the tenant %s as of %s is in %s\n", m.Tenant, m.AsOf.Format(time.RFC3339), args[0])
-		return nil
+		return m.Print(p.stdout)
 	}
 	return cmd
 }

@@ -280,8 +280,8 @@ const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; 
 
 // door is what every HTTP request comes through first: whose it is, whether it may come in, how slowly, and what holds for every answer.
 func (p *parts) door(next http.Handler) http.Handler {
-	inner := limits.DefaultPace.Handler(p.acmeChallenges(next))
-	return p.firewall.Origin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	inner := p.acmeChallenges(next)
+	return p.firewall.Origin(limits.DefaultPace.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c8yrest.WithRequestID(w, r)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -307,7 +307,7 @@ func (p *parts) door(next http.Handler) http.Handler {
 			}
 		}
 		inner.ServeHTTP(w, r)
-	}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	})), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.rest.Refuse(w, r, fault.E(fault.Op("edge.Address"), fault.Denied, "your address may not connect"))
 	}))
 }

@@ -35,7 +35,7 @@ func startRegistry(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.registry, err = registry.NewRegistry(registry.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("registry"), Usage: p.usage})
+	p.registry, err = registry.NewRegistry(registry.Deps{Store: store, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("registry"), Usage: p.usage, Knows: p.users.Knows})
 	if err != nil {
 		return nil, err
 	}

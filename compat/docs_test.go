@@ -37,6 +37,8 @@ func TestDocsCommands(t *testing.T) {
 		"client-certificates.md": {`"name":"Plant"`, `"text":"by certificate"`, "not authorised"},
 		"many-devices.md":        {`"numberOfCreated":2,"numberOfFailed":1`, `"status":"COMPLETED"`, `"progress":{"pending":2,`, `"c8y_Restart":{}`},
 		"publish-queries.md":     {`"name":"pumps","version":1`, `"name":"Pump 1"`, `"name":"hourly-flow"`, `"truncated":false`, `"state":"DEPRECATED"`, "Sunset: Tue, 01 Jan 2030", `"/isobar/published/pumps/v1"`, `"kind":"ENDPOINT"`},
+		"api-keys.md":            {`"name":"Boiler"`, `"error":"security/Forbidden"`, `"error":"security/Unauthorized"`, `"measurements":[]`, `"kind":"KEY"`},
+		"files.md":               {"the files are the same", "Repr-Digest: sha-256=:", "Precondition Failed"},
 		"notifications.md":       {`"subscription":"presses"`, `/main/events/`, "CREATE", `"text":"opened while nobody listened"`, `{"result":"DONE"}`, `"subscriptions":[]`},
 		"enroll.md":              {`"tenantCertificateAuthority":true`, `"status":"ACCEPTED"`, `"text":"with its own certificate"`, "not authorised", "CN"},
 		"access.md": {`"name":"Manager"`, `"text":"Yes: the inventory role Manager on Plant 1."`, `"path":[{"id":`, `{"user":"ann","allowed":true`, `"gained":["ROLE_ALARM_READ"`,

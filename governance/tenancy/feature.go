@@ -3,6 +3,7 @@ package tenancy
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -31,8 +32,11 @@ type Feature struct {
 // DeviceStatistics is the feature that counts what single devices send; without it a tenant has its own figures only.
 const DeviceStatistics = "statistics.devices"
 
+// WithoutChildren is the feature that leaves the children out of managed objects unless a request asks for them; without it they are in unless it asks not to.
+const WithoutChildren = "core.inventory.without.children"
+
 // features are those of this platform, by key.
-var features = []Feature{{DeviceStatistics, GenerallyAvailable, true}}
+var features = []Feature{{WithoutChildren, GenerallyAvailable, true}, {DeviceStatistics, GenerallyAvailable, true}}
 
 // Toggle is a feature as a tenant has it.
 type Toggle struct {
@@ -64,18 +68,22 @@ func (s *Tenants) Toggles(ctx context.Context, p iot.Principal, key string) ([]T
 	return out, nil
 }
 
-// Enabled reports whether a tenant has a feature, for the platform's own use. What cannot be read counts as the default.
+// Enabled reports whether a tenant has a feature, for the platform's own use. It is remembered as Cached does. What cannot be read counts as the default.
 func (s *Tenants) Enabled(ctx context.Context, t iot.TenantID, key string) bool {
 	i := slices.IndexFunc(features, func(f Feature) bool { return f.Key == key })
 	if i < 0 {
 		return false
 	}
-	overrides, err := s.d.Store.Overrides(ctx, key)
+	value, set, err := s.recall(t, OptionKey{Key: key}, func() (string, bool, error) {
+		overrides, err := s.d.Store.Overrides(ctx, key)
+		active, ok := overrides[t]
+		return strconv.FormatBool(active), ok, err
+	})
 	if err != nil {
 		s.d.Log.Warn("read features", "tenant", t, "err", err)
 	}
-	if active, ok := overrides[t]; ok {
-		return active
+	if err == nil && set {
+		return value == "true"
 	}
 	return features[i].Default
 }
@@ -128,6 +136,7 @@ func (s *Tenants) SetFeature(ctx context.Context, p iot.Principal, t iot.TenantI
 	if err := s.d.Store.SetOverride(ctx, t, key, active); err != nil {
 		return sqlkit.Fault(op, err)
 	}
+	s.resettle(t)
 	state := "default"
 	if active != nil {
 		state = map[bool]string{true: "on", false: "off"}[*active]

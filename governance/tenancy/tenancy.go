@@ -117,15 +117,25 @@ type Tenants struct {
 	domains map[string]iot.TenantID // nil: not read yet
 	changes uint64                  // how often something was forgotten: what was read before must not be remembered
 
+	settings memory
+
 	stop func()
 }
 
 // New returns the face.
 func New(d Deps) (*Tenants, error) {
 	s := &Tenants{d: d, known: map[iot.TenantID]Tenant{}, closed: make(chan struct{})}
-	var err error
-	s.stop, err = d.Bus.Subscribe(bus.All("tenant"), func(t iot.TenantID, _ string, _ []byte) { s.forget(t) })
-	return s, err
+	changed, err := d.Bus.Subscribe(bus.All("tenant"), func(t iot.TenantID, _ string, _ []byte) { s.forget(t) })
+	if err != nil {
+		return nil, err
+	}
+	set, err := d.Bus.Subscribe(bus.All("tenant", "settings"), func(t iot.TenantID, _ string, _ []byte) { s.settings.forget(t) })
+	if err != nil {
+		changed()
+		return nil, err
+	}
+	s.stop = func() { changed(); set() }
+	return s, nil
 }
 
 // Close ends the subscription to changes and what waits to be done later.
@@ -297,6 +307,7 @@ func (s *Tenants) PutOptions(ctx context.Context, p iot.Principal, options []Opt
 	if err := s.d.Store.PutOptions(ctx, p.Tenant, sealed, sqlkit.NewRevision(ctx, s.d.Clock.Now(), string(p.User))); err != nil {
 		return sqlkit.Fault(op, err)
 	}
+	s.resettle(p.Tenant)
 	for _, o := range options {
 		activity, was := "Option created", ""
 		if i := slices.IndexFunc(before, func(x Option) bool { return x.OptionKey == o.OptionKey }); i >= 0 {
@@ -332,6 +343,7 @@ func (s *Tenants) DeleteOption(ctx context.Context, p iot.Principal, key OptionK
 	if err != nil {
 		return fault.E(op, err)
 	}
+	s.resettle(p.Tenant)
 	s.recordOption(ctx, p, "Option deleted", key, was, "")
 	return nil
 }

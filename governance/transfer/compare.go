@@ -156,9 +156,6 @@ func (r Receipt) Print(out io.Writer) error {
 	for _, o := range r.NotTaken {
 		fmt.Fprintf(w, "  %s (%d): %s\n", o.What, o.Count, o.Reason)
 	}
-	fmt.Fprintln(w, "\nnever looked at:")
-	for _, u := range r.NotMoved {
-		fmt.Fprintf(w, "  %s: %s\n", u.What, u.Reason)
-	}
+	printUnmoved(w, "never looked at:", r.NotMoved)
 	return w.Flush()
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -58,6 +59,34 @@ type Manifest struct {
 	Kinds    map[string]Part `json:"kinds"`
 	Files    []StoredFile    `json:"files"`
 	NotTaken []Omission      `json:"notTaken"`
+	// NotMoved are the kinds that an export does not look at, and Stays those that are in it, but that no import brings to a target.
+	NotMoved []Unmoved `json:"notMoved"`
+	Stays    []Unmoved `json:"stays"`
+}
+
+// Print shows what an export holds, and what not, to a person.
+func (m Manifest) Print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	for _, k := range kinds {
+		fmt.Fprintf(w, "%s\t%d\n", k.name, m.Kinds[k.name].Count)
+	}
+	fmt.Fprintf(w, "files\t%d\n", len(m.Files))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, o := range m.NotTaken {
+		fmt.Fprintf(out, "not taken: %s (%d): %s\n", o.What, o.Count, o.Reason)
+	}
+	printUnmoved(out, "in the export, but not imported anywhere:", m.Stays)
+	printUnmoved(out, "not in the export:", m.NotMoved)
+	return nil
+}
+
+func printUnmoved(out io.Writer, title string, list []Unmoved) {
+	fmt.Fprintln(out, "\n"+title)
+	for _, u := range list {
+		fmt.Fprintf(out, "  %s: %s\n", u.What, u.Reason)
+	}
 }
 
 // Part is the file of one kind.
@@ -124,6 +153,7 @@ func Export(ctx context.Context, p *Platform, dir string, now time.Time, log io.
 	if err := e.files(ctx); err != nil {
 		return e.s.Manifest, err
 	}
+	e.s.NotMoved, e.s.Stays = unmoved(), staying()
 	if err := writeJSON(filepath.Join(dir, manifestName), e.s.Manifest); err != nil {
 		return e.s.Manifest, err
 	}

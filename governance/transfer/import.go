@@ -55,6 +55,23 @@ func unmoved() []Unmoved {
 		{"published queries", "what they ask for names ids of the source: publish them again"},
 		{"bulk operations", "the single operations that they made are moved"},
 		{"subscriptions to notifications", "who subscribes makes them again"},
+		{"passwords, second factors and sessions", "they are secrets: users set a password, devices and services register again"},
+		{"inventory roles and permissions on single devices", "not carried over by this version: assign them again"},
+		{"login options and single sign-on", "they name addresses and secrets of the source: set them again"},
+		{"trusted certificates and certificate authorities", "upload the certificates again; the keys of an authority never leave their platform"},
+		{"rules of MQTT topics, features, and the tenant's own data", "set them again"},
+		{"registrations that are not complete", "the devices ask again"},
+		{"former versions, change sets and usage figures", "they tell what the source did"},
+		{"MQTT sessions, queued and retained messages", "let the devices connect, and the queues run empty, before the export"},
+	}
+}
+
+// staying are those that an export holds, and no import brings to a target.
+func staying() []Unmoved {
+	return []Unmoved{
+		{"audit records", "the target's audit says only what it saw itself"},
+		{"accounts of devices and services", "their passwords are secrets: they register again"},
+		{"owner, creationTime and lastUpdated of documents, count of alarms", "the target sets them"},
 	}
 }
 

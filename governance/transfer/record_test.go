@@ -3,6 +3,8 @@ package transfer
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +72,29 @@ func FuzzFolder(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestEverythingThatIsNotMovedIsTold holds the terminal and the page for users to the same list.
+func TestEverythingThatIsNotMovedIsTold(t *testing.T) {
+	page, err := os.ReadFile("../../docs/how-to/move-a-tenant.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := (Manifest{NotMoved: unmoved(), Stays: staying(), NotTaken: []Omission{{"files", 3, "refused"}}}).Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "not taken: files (3): refused") {
+		t.Errorf("the export does not tell what it was refused:\n%s", out.String())
+	}
+	for _, u := range slices.Concat(unmoved(), staying()) {
+		if !strings.Contains(out.String(), u.What+": "+u.Reason) {
+			t.Errorf("the export does not tell of %s:\n%s", u.What, out.String())
+		}
+		if !strings.Contains(string(page), "- "+u.What+": ") {
+			t.Errorf("the page does not tell of %s", u.What)
+		}
+	}
 }
 
 func TestReceiptTellsWhatWasNeverLookedAt(t *testing.T) {

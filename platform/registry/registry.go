@@ -33,6 +33,8 @@ type Deps struct {
 	Clock  clock.Clock
 	Log    *slog.Logger
 	Usage  *usage.Meter // counts what is created and updated; nil: nobody does
+	// Knows says whether a tenant has a user: nobody else can be made the owner of an object. Nil: it is not asked.
+	Knows func(ctx context.Context, t iot.TenantID, name iot.UserName) (bool, error)
 }
 
 // Registry is the face. It is safe for concurrent use.
@@ -301,6 +303,8 @@ type Draft struct {
 	ExternalIDs       []iot.ExternalID
 	// If is asked about the object before it is changed, and refuses by an error. It may be asked more than once. Nil: no condition.
 	If func(iot.ManagedObject) error
+
+	stranger error // refuses the owner, who is not a user; nil if he is, or if nobody asked
 }
 
 // DraftOf reads a document. Members that the server keeps itself are ignored.

@@ -87,8 +87,9 @@ type Store interface {
 	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.ManagedObject) (iot.ManagedObject, error)) (o Object, written bool, err error)
 	// UpdateAll is Update for several objects, all or none: change gets the index of each. sql.ErrNoRows if one of them is not there.
 	UpdateAll(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision, change func(i int, o iot.ManagedObject) (iot.ManagedObject, error)) (o []Object, written []bool, err error)
-	// Delete removes objects with their relations and external ids; those that do not exist are skipped. It returns the removed.
-	Delete(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision) ([]iot.ManagedObject, error)
+	// Delete removes objects with their relations and external ids; those that do not exist are skipped. It returns the removed. Unless it is nil, may is asked
+	// about each as it is now, in the same transaction and perhaps more than once; an error of it ends all.
+	Delete(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision, may func(iot.ManagedObject) error) ([]iot.ManagedObject, error)
 	// History returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.
 	History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version, error)
 	// Former returns, in the order of ids, those superseded versions that were current at a time and for which match is true. It looks at up to limit

@@ -22,7 +22,7 @@ type Place struct {
 	Kind   iot.ChildKind
 }
 
-// Create creates objects, all or none, owned by p unless the draft names an owner and p may set it.
+// Create creates objects, all or none, owned by p unless the draft names a user as owner and p may set one: tools that copy objects from elsewhere send their owner along.
 func (r *Registry) Create(ctx context.Context, p iot.Principal, place Place, drafts ...Draft) ([]Object, error) {
 	const op = fault.Op("registry.Create")
 	for _, d := range drafts {
@@ -82,7 +82,12 @@ func (r *Registry) fresh(ctx context.Context, p iot.Principal, d Draft, place Pl
 		o.Name = *d.Name
 	}
 	if d.Owner != nil && *d.Owner != "" && r.d.Policy.Check(ctx, p, family(d.Fragments), access.Admin, access.Object{}) == nil {
-		o.Owner = iot.UserName(*d.Owner)
+		if err := r.meet(ctx, p, &d); err != nil {
+			return New{}, err
+		}
+		if d.stranger == nil {
+			o.Owner = iot.UserName(*d.Owner)
+		}
 	}
 	n := New{Object: o, Parent: place.Parent, Kind: place.Kind}
 	if err := fits(o); err != nil {
@@ -108,11 +113,12 @@ func fits(o iot.ManagedObject) error {
 
 // Patch changes an object: members that are given replace the whole member, null removes it, the rest stays. A patch without any
 // member is a sign of life and nothing else. In a mode that does not store (iot.ModeOf) it publishes and returns what the object would be.
+// An owner who is not a user of the tenant is a fault of kind Invalid, unless the object is his already.
 func (r *Registry) Patch(ctx context.Context, p iot.Principal, id iot.ID, d Draft) (Object, error) {
-	if iot.ModeOf(ctx).Stores() {
-		return r.Modify(ctx, p, id, d.apply)
+	if err := r.meet(ctx, p, &d); err != nil {
+		return Object{}, err
 	}
-	return r.pretend(ctx, p, id, d.apply)
+	return r.Modify(ctx, p, id, d.apply)
 }
 
 // Patch is what a client wants to change of one object.
@@ -130,7 +136,10 @@ func (r *Registry) PatchAll(ctx context.Context, p iot.Principal, patches []Patc
 	ids, changes := make([]iot.ID, len(patches)), make([]func(iot.ManagedObject) (iot.ManagedObject, error), len(patches))
 	for i, x := range patches {
 		ids[i] = x.ID
-		var err error
+		err := r.meet(ctx, p, &x.Draft)
+		if err != nil {
+			return nil, err
+		}
 		if changes[i], err = r.guarded(ctx, p, x.ID, x.Draft.apply); err != nil {
 			return nil, err
 		}
@@ -168,6 +177,22 @@ func (r *Registry) absent(ctx context.Context, t iot.TenantID, ids []iot.ID) int
 	}))
 }
 
+// meet finds out whether the owner that a draft names is a user, and notes in it if not. Who may not set an owner learns nothing about users.
+func (r *Registry) meet(ctx context.Context, p iot.Principal, d *Draft) error {
+	const op = fault.Op("registry.Owner")
+	if r.d.Knows == nil || d.Owner == nil || *d.Owner == "" || iot.UserName(*d.Owner) == p.User || r.d.Policy.Check(ctx, p, family(d.Fragments), access.Admin, access.Object{}) != nil {
+		return nil
+	}
+	known, err := r.d.Knows(ctx, p.Tenant, iot.UserName(*d.Owner))
+	if err != nil {
+		return fault.E(op, err)
+	}
+	if !known {
+		d.stranger = fault.E(op, fault.Invalid, "the owner must be a user of the tenant: there is no user '"+clip(*d.Owner)+"'")
+	}
+	return nil
+}
+
 func (d Draft) apply(o iot.ManagedObject) (iot.ManagedObject, error) {
 	if d.If != nil {
 		if err := d.If(o); err != nil {
@@ -180,7 +205,10 @@ func (d Draft) apply(o iot.ManagedObject) (iot.ManagedObject, error) {
 	if d.Name != nil {
 		o.Name = *d.Name
 	}
-	if d.Owner != nil {
+	if d.Owner != nil && iot.UserName(*d.Owner) != o.Owner {
+		if d.stranger != nil {
+			return o, d.stranger
+		}
 		o.Owner = iot.UserName(*d.Owner)
 	}
 	o.Fragments = o.Fragments.Merge(d.Fragments)
@@ -219,8 +247,11 @@ func (r *Registry) pretend(ctx context.Context, p iot.Principal, id iot.ID, chan
 }
 
 // Modify replaces an object by what change makes of it, atomically. change may run more than once and must have no other effect.
-// Changing the owner needs the permission, not ownership.
+// Changing the owner needs the permission, not ownership. Of modes it keeps what Patch does.
 func (r *Registry) Modify(ctx context.Context, p iot.Principal, id iot.ID, change func(iot.ManagedObject) (iot.ManagedObject, error)) (Object, error) {
+	if !iot.ModeOf(ctx).Stores() {
+		return r.pretend(ctx, p, id, change)
+	}
 	const op = fault.Op("registry.Modify")
 	var before iot.ManagedObject
 	o, written, err := r.modify(ctx, p, id, r.revision(ctx, p), func(old iot.ManagedObject) (iot.ManagedObject, error) {
@@ -383,6 +414,8 @@ func (r *Registry) shown(ctx context.Context, p iot.Principal, id iot.ID) (o Obj
 type DeleteOptions struct {
 	Cascade bool // groups: devices in them; devices: child devices
 	Force   bool // the whole hierarchy below, of whatever type
+	// If is asked about the object itself before it is removed, and refuses by an error. It may be asked more than once. Nil: no condition.
+	If func(iot.ManagedObject) error
 }
 
 // Delete removes an object and what goes with it. Sub-groups always go with their group. It returns the removed objects.
@@ -408,7 +441,17 @@ func (r *Registry) Delete(ctx context.Context, p iot.Principal, id iot.ID, opt D
 			return nil, err
 		}
 	}
-	removed, err := r.d.Store.Delete(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, r.revision(ctx, p))
+	var refused error
+	removed, err := r.d.Store.Delete(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, r.revision(ctx, p), func(o iot.ManagedObject) error {
+		refused = nil
+		if o.ID == id && opt.If != nil {
+			refused = opt.If(o)
+		}
+		return refused
+	})
+	if refused != nil {
+		return nil, refused
+	}
 	if err != nil {
 		return nil, classify(op, err)
 	}

@@ -47,6 +47,16 @@ func again(change func() error) error {
 	return err
 }
 
+// Knows reports whether a tenant has a user of that name, whatever kind of account it is.
+func (u *Users) Knows(ctx context.Context, t iot.TenantID, name iot.UserName) (bool, error) {
+	const op = fault.Op("access.Knows")
+	_, err := u.d.Store.User(ctx, t, name)
+	if err = sqlkit.Fault(op, err); fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Get returns a user of p's tenant: oneself, for who may read users any, for a manager those below.
 func (u *Users) Get(ctx context.Context, p iot.Principal, name iot.UserName) (User, error) {
 	const op = fault.Op("access.Get")

@@ -213,7 +213,7 @@ func (l *line) event(t target, c custom.Command) ([]byte, error) {
 func (l *line) alarm(t target, c custom.Command) ([]byte, error) {
 	a, err := c8yrest.DecodeAlarm(c.Body)
 	if err == nil {
-		a, err = l.h.raise(l.arrival, t, a)
+		a, err = l.h.raise(l.arrival, l.mode, t, a)
 	}
 	return alarmDoc(a, err)
 }
@@ -224,7 +224,7 @@ func (l *line) alarmChange(t target, c custom.Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return alarmDoc(l.h.changeAlarm(t, c.Type, patch))
+	return alarmDoc(l.h.changeAlarm(iot.WithMode(l.h.ctx, l.mode), t, c.Type, patch))
 }
 
 func alarmDoc(a iot.Alarm, err error) ([]byte, error) {
@@ -238,9 +238,9 @@ func alarmDoc(a iot.Alarm, err error) ([]byte, error) {
 // given is merged into the operation, so that a result does not take the place of the request.
 func (l *line) operation(t target, c custom.Command) ([]byte, error) {
 	h := l.h
-	op, err := h.oldest(t, c.Fragment, iot.Executing)
+	op, err := h.oldest(h.ctx, t, c.Fragment, iot.Executing)
 	if fault.Is(err, fault.NotFound) {
-		op, err = h.oldest(t, c.Fragment, iot.Pending)
+		op, err = h.oldest(h.ctx, t, c.Fragment, iot.Pending)
 	}
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil
@@ -252,7 +252,7 @@ func (l *line) operation(t target, c custom.Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if op, err = h.g.Operations.Update(h.ctx, h.p, op.ID, patch); err != nil {
+	if op, err = h.g.Operations.Update(iot.WithMode(h.ctx, l.mode.Lasting()), h.p, op.ID, patch); err != nil {
 		return nil, err
 	}
 	return c8yrest.AppendOperation(nil, "", &op, "", t.serial), nil
@@ -295,7 +295,7 @@ func (l *line) inventory(t target, c custom.Command) ([]byte, error) {
 	} else {
 		var draft registry.Draft
 		if draft, err = registry.DraftOf(c.Body); err == nil {
-			o, err = h.g.Registry.Patch(h.ctx, h.p, id, draft)
+			o, err = h.g.Registry.Patch(iot.WithMode(h.ctx, l.mode), h.p, id, draft)
 		}
 	}
 	if err != nil {
@@ -327,7 +327,7 @@ func (l *line) create(c custom.Command) ([]byte, error) {
 	if c.External.Type != "" && c.External.Value != "" {
 		draft.ExternalIDs = append(draft.ExternalIDs, c.External)
 	}
-	out, err := l.h.g.Registry.Create(l.h.ctx, l.h.p, registry.Place{}, draft)
+	out, err := l.h.g.Registry.Create(iot.WithMode(l.h.ctx, l.mode.Lasting()), l.h.p, registry.Place{}, draft)
 	if err != nil {
 		return nil, err
 	}

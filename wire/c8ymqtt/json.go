@@ -1,6 +1,7 @@
 package c8ymqtt
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -177,33 +178,34 @@ func (h *handler) jsonOne(a *arrival, mode iot.ProcessingMode, path, id string, 
 			return err
 		}
 	}
+	ctx, lasting := iot.WithMode(h.ctx, mode), iot.WithMode(h.ctx, mode.Lasting())
 	switch path {
 	case "event/events/create", "event/events/createBulk":
 		return each(d, strings.HasSuffix(path, "Bulk"), "events", func(d iot.Doc) error { return once(h.jsonEvent(a, mode, d)) })
 	case "alarm/alarms/create", "alarm/alarms/createBulk":
-		return each(d, strings.HasSuffix(path, "Bulk"), "alarms", func(d iot.Doc) error { return h.counted(once(h.jsonAlarm(a, d))) })
+		return each(d, strings.HasSuffix(path, "Bulk"), "alarms", func(d iot.Doc) error { return h.counted(once(h.jsonAlarm(a, mode, d))) })
 	case "event/events/update":
-		return h.jsonEventUpdate(id, d)
+		return h.jsonEventUpdate(ctx, id, d)
 	case "alarm/alarms/update":
-		return h.jsonAlarmUpdate(id, d)
+		return h.jsonAlarmUpdate(ctx, id, d)
 	case "event/events/delete":
 		n, ok := iot.ParseID(id)
 		if !ok {
 			return noID(id)
 		}
-		return h.g.Telemetry.DeleteEvent(h.ctx, h.p, n)
+		return h.g.Telemetry.DeleteEvent(lasting, h.p, n)
 	case "measurement/measurements/delete":
 		n, ok := iot.ParseMeasurementID(id)
 		if !ok {
 			return noID(id)
 		}
-		return h.g.Telemetry.DeleteMeasurement(h.ctx, h.p, n)
+		return h.g.Telemetry.DeleteMeasurement(lasting, h.p, n)
 	case "inventory/managedObjects/create":
-		return h.jsonCreate(d)
+		return h.jsonCreate(lasting, d)
 	case "inventory/managedObjects/update":
-		return h.jsonUpdate(id, d)
+		return h.jsonUpdate(ctx, id, d)
 	case "inventory/childDevices/create":
-		return h.jsonChild(id, d)
+		return h.jsonChild(lasting, id, d)
 	}
 	return fault.E(fault.Op("c8ymqtt.JSON"), fault.Unsupported, "there is no endpoint "+path)
 }
@@ -239,7 +241,7 @@ func (h *handler) jsonEvent(a *arrival, mode iot.ProcessingMode, d iot.Doc) erro
 	return err
 }
 
-func (h *handler) jsonAlarm(from *arrival, d iot.Doc) error {
+func (h *handler) jsonAlarm(from *arrival, mode iot.ProcessingMode, d iot.Doc) error {
 	d, t, err := h.jsonTarget(d)
 	if err != nil {
 		return err
@@ -251,7 +253,7 @@ func (h *handler) jsonAlarm(from *arrival, d iot.Doc) error {
 	if err := complete(&a); err != nil {
 		return err
 	}
-	_, err = h.raise(from, t, a)
+	_, err = h.raise(from, mode, t, a)
 	return err
 }
 
@@ -273,7 +275,7 @@ func complete(a *iot.Alarm) error {
 }
 
 // raise stores an alarm of a target to which the user may write. One that is repeated, or clears what is not there, comes back without id.
-func (h *handler) raise(from *arrival, t target, a iot.Alarm) (iot.Alarm, error) {
+func (h *handler) raise(from *arrival, mode iot.ProcessingMode, t target, a iot.Alarm) (iot.Alarm, error) {
 	if a.Time.IsZero() {
 		a.Time = h.g.Clock.Now().Truncate(time.Millisecond)
 	}
@@ -281,16 +283,17 @@ func (h *handler) raise(from *arrival, t target, a iot.Alarm) (iot.Alarm, error)
 		return iot.Alarm{}, err
 	}
 	a.Source = t.id
+	ctx := iot.WithMode(h.ctx, mode)
 	h.g.Connectivity.Heard(h.p.Tenant, t.id)
 	if a.Status == iot.Cleared { // an alarm that is sent as cleared clears the one that is active
 		cleared := iot.Cleared
-		return h.changeAlarm(t, a.Type, telemetry.AlarmPatch{Status: &cleared})
+		return h.changeAlarm(ctx, t, a.Type, telemetry.AlarmPatch{Status: &cleared})
 	}
-	stored, _, err := h.g.Telemetry.RaiseAlarm(from.effect(h.ctx), h.p, a)
+	stored, _, err := h.g.Telemetry.RaiseAlarm(from.effect(ctx), h.p, a)
 	return stored, err
 }
 
-func (h *handler) jsonEventUpdate(id string, d iot.Doc) error {
+func (h *handler) jsonEventUpdate(ctx context.Context, id string, d iot.Doc) error {
 	n, ok := iot.ParseID(id)
 	if !ok {
 		return noID(id)
@@ -300,11 +303,11 @@ func (h *handler) jsonEventUpdate(id string, d iot.Doc) error {
 		patch.Text = &s
 	}
 	patch.Fragments = d.Without("id", "self", "source", "type", "text", "time", "creationTime", "lastUpdated", "externalSource")
-	_, err := h.g.Telemetry.PatchEvent(h.ctx, h.p, n, patch)
+	_, err := h.g.Telemetry.PatchEvent(ctx, h.p, n, patch)
 	return err
 }
 
-func (h *handler) jsonAlarmUpdate(id string, d iot.Doc) error {
+func (h *handler) jsonAlarmUpdate(ctx context.Context, id string, d iot.Doc) error {
 	n, ok := iot.ParseID(id)
 	if !ok {
 		return noID(id)
@@ -313,6 +316,6 @@ func (h *handler) jsonAlarmUpdate(id string, d iot.Doc) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.g.Telemetry.PatchAlarm(h.ctx, h.p, n, patch)
+	_, err = h.g.Telemetry.PatchAlarm(ctx, h.p, n, patch)
 	return err
 }

@@ -1,6 +1,7 @@
 package c8ymqtt
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -9,7 +10,7 @@ import (
 )
 
 // jsonCreate creates an object. If it names an external id, it is created once.
-func (h *handler) jsonCreate(d iot.Doc) error {
+func (h *handler) jsonCreate(ctx context.Context, d iot.Doc) error {
 	x, given, err := externalSource(d)
 	if err != nil {
 		return err
@@ -21,12 +22,12 @@ func (h *handler) jsonCreate(d iot.Doc) error {
 	if given {
 		draft.ExternalIDs = append(draft.ExternalIDs, x)
 	}
-	_, err = h.g.Registry.Create(h.ctx, h.p, registry.Place{}, draft)
+	_, err = h.g.Registry.Create(ctx, h.p, registry.Place{}, draft)
 	return err
 }
 
 // jsonUpdate changes an object by its external id: c8y: that of the connected device, a child or a service.
-func (h *handler) jsonUpdate(serial string, d iot.Doc) error {
+func (h *handler) jsonUpdate(ctx context.Context, serial string, d iot.Doc) error {
 	id, err := h.named(serial)
 	if err != nil {
 		return err
@@ -35,7 +36,7 @@ func (h *handler) jsonUpdate(serial string, d iot.Doc) error {
 	if err != nil {
 		return err
 	}
-	if _, err = h.g.Registry.Patch(h.ctx, h.p, id, draft); err == nil {
+	if _, err = h.g.Registry.Patch(ctx, h.p, id, draft); err == nil {
 		h.g.Connectivity.Heard(h.p.Tenant, id)
 	}
 	return err
@@ -51,7 +52,7 @@ func (h *handler) named(serial string) (iot.ID, error) {
 
 // jsonChild hangs an object that exists below the connected device, or below the one with the serial in the topic: c8y: a reference names
 // it by its id, as over HTTP, or by an external id.
-func (h *handler) jsonChild(parent string, d iot.Doc) error {
+func (h *handler) jsonChild(ctx context.Context, parent string, d iot.Doc) error {
 	above, err := h.named(parent)
 	if err != nil {
 		return err
@@ -60,7 +61,7 @@ func (h *handler) jsonChild(parent string, d iot.Doc) error {
 	if err != nil {
 		return err
 	}
-	return h.g.Registry.Link(h.ctx, h.p, above, iot.ChildDevice, []iot.ID{child})
+	return h.g.Registry.Link(ctx, h.p, above, iot.ChildDevice, []iot.ID{child})
 }
 
 func (h *handler) reference(d iot.Doc) (iot.ID, error) {

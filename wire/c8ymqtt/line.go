@@ -2,6 +2,7 @@ package c8ymqtt
 
 import (
 	"bytes"
+	"context"
 	"sync"
 	"time"
 
@@ -130,8 +131,9 @@ func (h *handler) execute(a *arrival, mode iot.ProcessingMode, child string, lin
 			return err
 		}
 	}
+	ctx := iot.WithMode(h.ctx, mode.Lasting()) // of what means nothing unless it is stored
 	if create, ok := line.Message.(smartrest.CreateDevice); ok && child == "" {
-		return h.createDevice(create)
+		return h.createDevice(ctx, create)
 	}
 	t, err := h.target(child)
 	if err != nil {
@@ -142,9 +144,9 @@ func (h *handler) execute(a *arrival, mode iot.ProcessingMode, child string, lin
 	case smartrest.CreateDevice:
 		return fault.E(fault.Op("c8ymqtt.Create"), fault.Exists, "Device already exists")
 	case smartrest.CreateChild:
-		return h.createBelow(t, msg.ExternalID, msg.Object(), iot.ChildDevice)
+		return h.createBelow(ctx, t, msg.ExternalID, msg.Object(), iot.ChildDevice)
 	case smartrest.CreateService:
-		return h.createService(t, msg)
+		return h.createService(ctx, t, msg)
 	case smartrest.ListChildren:
 		return h.listChildren(t)
 	case smartrest.GetID:
@@ -157,9 +159,9 @@ func (h *handler) execute(a *arrival, mode iot.ProcessingMode, child string, lin
 	case smartrest.PendingOperations:
 		h.sendPending(true)
 	case smartrest.StatusByFragment:
-		return h.statusByFragment(t, msg)
+		return h.statusByFragment(ctx, t, msg)
 	case smartrest.StatusByID:
-		return h.statusByID(t, msg)
+		return h.statusByID(ctx, t, msg)
 	default:
 		return h.executeData(a, mode, t, line.Message)
 	}
@@ -178,11 +180,11 @@ func stores(m smartrest.Message) bool {
 func (h *handler) reply(line string) { h.conn.Deliver("s/ds", []byte(line), 2, nil) }
 
 // createDevice is 100: c8y: a device that exists already is told so and left as it is.
-func (h *handler) createDevice(m smartrest.CreateDevice) error {
+func (h *handler) createDevice(ctx context.Context, m smartrest.CreateDevice) error {
 	if err := h.speaks(); err != nil {
 		return err
 	}
-	_, created, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: h.serial, Object: m.Object(h.serial)})
+	_, created, err := h.g.Connectivity.Ensure(ctx, h.p, connectivity.Contact{Serial: h.serial, Object: m.Object(h.serial)})
 	if err != nil {
 		return err
 	}
@@ -198,25 +200,25 @@ func (h *handler) createDevice(m smartrest.CreateDevice) error {
 }
 
 // createBelow creates an object below another one, or links it there if it exists.
-func (h *handler) createBelow(t target, serial string, mo iot.ManagedObject, kind iot.ChildKind) error {
-	id, created, err := h.g.Connectivity.Ensure(h.ctx, h.p, connectivity.Contact{Serial: serial, Object: mo, Place: registry.Place{Parent: t.id, Kind: kind}})
+func (h *handler) createBelow(ctx context.Context, t target, serial string, mo iot.ManagedObject, kind iot.ChildKind) error {
+	id, created, err := h.g.Connectivity.Ensure(ctx, h.p, connectivity.Contact{Serial: serial, Object: mo, Place: registry.Place{Parent: t.id, Kind: kind}})
 	if err != nil || created || id == t.id {
 		return err
 	}
-	return h.g.Registry.Link(h.ctx, h.p, t.id, kind, []iot.ID{id})
+	return h.g.Registry.Link(ctx, h.p, t.id, kind, []iot.ID{id})
 }
 
 // createService is 102: it creates a service or refreshes its name, type and status.
-func (h *handler) createService(t target, m smartrest.CreateService) error {
-	if err := h.createBelow(t, m.ExternalID, m.Object(), iot.ChildAddition); err != nil {
+func (h *handler) createService(ctx context.Context, t target, m smartrest.CreateService) error {
+	if err := h.createBelow(ctx, t, m.ExternalID, m.Object(), iot.ChildAddition); err != nil {
 		return err
 	}
-	id, err := h.g.Registry.Lookup(h.ctx, h.p.Tenant, iot.SerialType, m.ExternalID)
+	id, err := h.g.Registry.Lookup(ctx, h.p.Tenant, iot.SerialType, m.ExternalID)
 	if err != nil {
 		return err
 	}
 	mo := m.Object()
-	_, err = h.g.Registry.Patch(h.ctx, h.p, id, registry.Draft{Name: &mo.Name, Fragments: mo.Fragments})
+	_, err = h.g.Registry.Patch(ctx, h.p, id, registry.Draft{Name: &mo.Name, Fragments: mo.Fragments})
 	return err
 }
 

@@ -17,6 +17,9 @@ const formRoom = 1 << 20 // bytes of a form beside its file
 
 // multipart returns the parts of a multipart body, nil if the body is something else.
 func (c *call) multipart(limit int64) (*multipart.Reader, error) {
+	if c.r.ContentLength > limit+formRoom {
+		return nil, fault.Errorf(uploadOp, fault.TooLarge, "the file must not be larger than %d bytes", limit)
+	}
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit+formRoom)
 	media, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if media != "multipart/form-data" {

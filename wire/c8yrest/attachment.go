@@ -4,12 +4,17 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/platform/telemetry"
 )
 
 func attach(c *call) error {
 	id, err := c.id("id", "event")
 	if err != nil {
+		return err
+	}
+	if err := c.attachmentCondition(id); err != nil {
 		return err
 	}
 	u, discard, err := c.upload(telemetry.MaxAttachment)
@@ -58,8 +63,19 @@ func detach(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := c.attachmentCondition(id); err != nil {
+		return err
+	}
 	if err := c.s.Telemetry.Detach(c.ctx, c.p, id); err != nil {
 		return err
 	}
 	return c.noContent()
+}
+
+// attachmentCondition is what If-Match demands of the file of an event; a first one is demanded nothing of by who sends no header.
+func (c *call) attachmentCondition(id iot.ID) error {
+	return c.fileCondition(func() (*blob.Blob, error) {
+		_, b, err := c.s.Telemetry.Attachment(c.ctx, c.p, id)
+		return b, err
+	})
 }

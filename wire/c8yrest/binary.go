@@ -6,6 +6,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/blob"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -119,6 +120,9 @@ func putBinary(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := c.fileCondition(func() (*blob.Blob, error) { return c.s.Blobs.Find(c.ctx, c.p.Tenant, binaryKey(id)) }); err != nil {
+		return err
+	}
 	u, discard, err := c.upload(c.s.MaxBinary)
 	if err != nil {
 		return err
@@ -133,6 +137,9 @@ func putBinary(c *call) error {
 
 func deleteBinary(c *call) error {
 	id, err := c.binaryToChange()
+	if err == nil {
+		err = c.fileCondition(func() (*blob.Blob, error) { return c.s.Blobs.Find(c.ctx, c.p.Tenant, binaryKey(id)) })
+	}
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -109,12 +108,17 @@ func clip(s string) string {
 	return s
 }
 
+var errTooLarge = fault.E(fault.Op("c8yrest.Body"), fault.TooLarge, "the body is larger than 16 MB")
+
 // body reads the whole body, at most maxBody bytes.
 func (c *call) body() ([]byte, error) {
 	const op = fault.Op("c8yrest.Body")
 	packed, err := c.packed()
 	if err != nil {
 		return nil, err
+	}
+	if c.r.ContentLength > maxBody {
+		return nil, errTooLarge
 	}
 	if err := c.room(packed); err != nil {
 		return nil, err
@@ -135,7 +139,7 @@ func (c *call) body() ([]byte, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, fault.E(op, fault.TooLarge, "the body is larger than 16 MB")
+		return nil, errTooLarge
 	case err != nil:
 		return nil, fault.E(op, fault.Malformed, err, "the body could not be read")
 	}
@@ -358,6 +362,3 @@ func (c *call) list(name string) []string {
 	}
 	return out
 }
-
-// drain reads what is left of a body, so that the connection can be used again after an early answer.
-func (c *call) drain() { _, _ = io.CopyN(io.Discard, c.r.Body, 64<<10) }

@@ -103,7 +103,7 @@ func unpack(r io.Reader, to *bytes.Buffer) error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case to.Len() > maxBody || errors.As(err, &tooLarge):
-		return fault.E(op, fault.TooLarge, "the body is larger than 16 MB")
+		return errTooLarge
 	case err != nil:
 		return fault.E(op, fault.Malformed, err, "the body is not valid gzip")
 	}

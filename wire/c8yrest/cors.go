@@ -103,7 +103,7 @@ func (s *Server) cors(h http.Header, r *http.Request, t iot.TenantID) {
 	if t == "" {
 		t = s.hostOrDefault(r)
 	}
-	entries := originsOf(s.Tenants.Value(r.Context(), t, tenancy.OptionKey{Category: OriginCategory, Key: OriginKey}, anyOrigin))
+	entries := originsOf(s.Tenants.Cached(r.Context(), t, tenancy.OptionKey{Category: OriginCategory, Key: OriginKey}, anyOrigin))
 	page, ok := parseOrigin(strings.ToLower(from))
 	named := slices.ContainsFunc(entries, func(x string) bool {
 		pattern, fine := parseOrigin(x)

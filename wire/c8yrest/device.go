@@ -22,7 +22,7 @@ func deleteObject(c *call) error {
 			return err
 		}
 	}
-	removed, err := c.s.Registry.Delete(c.ctx, c.p, id, registry.DeleteOptions{Cascade: c.flag("cascade", false), Force: c.flag("forceCascade", false)})
+	removed, err := c.s.Registry.Delete(c.ctx, c.p, id, registry.DeleteOptions{Cascade: c.flag("cascade", false), Force: c.flag("forceCascade", false), If: c.condition()})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
+	"github.com/isobar-iot/isobar/kit/blob"
 )
 
 // Entity tags of documents are weak, as an answer may be packed or not: W/"<version>.<hash of the answer>". The version changes with what clients write; the hash
@@ -59,4 +60,20 @@ func (c *call) condition() func(iot.ManagedObject) error {
 		}
 		return fault.E(fault.Op("c8yrest.IfMatch"), fault.Precondition, fault.Subject(o.ID.String()), "the object was changed since it was read: read it again")
 	}
+}
+
+// fileCondition refuses a change of a stored file unless it is one that the header If-Match names. It looks before the change, not in one step with it.
+func (c *call) fileCondition(find func() (*blob.Blob, error)) error {
+	header := strings.Join(c.r.Header.Values("If-Match"), ",")
+	if header == "" {
+		return nil
+	}
+	b, err := find()
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err == nil && matches(header, `"`+b.SHA256+`"`) {
+		return nil
+	}
+	return fault.E(fault.Op("c8yrest.IfMatch"), fault.Precondition, "the file was replaced since it was read: read it again")
 }

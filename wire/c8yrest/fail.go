@@ -38,7 +38,6 @@ func (c *call) fail(err error) {
 	o.close()
 	h.Set("Content-Type", "application/vnd.com.nsn.cumulocity.error+json;charset=UTF-8;ver=0.9")
 	h.Set("Content-Length", strconv.Itoa(len(o.b)))
-	c.drain()
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(o.b)
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
+	"unicode"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -48,9 +48,24 @@ func DecodeMeasurement(d iot.Doc) (iot.Measurement, error) {
 	return m, nil
 }
 
-// seriesOf returns the valid series of a fragment; ok is false if there is none.
+// nameable reports whether a fragment or a series can have a name. c8y: what has another one is accepted all the same, but is no series.
+func nameable(s string) bool {
+	for _, r := range s {
+		switch r {
+		case '.', ',', '*', '[', ']', '(', ')', '@', '$':
+			return false
+		}
+		if unicode.IsSpace(r) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// seriesOf returns the valid series of a fragment; ok is false if there is none. c8y: a fragment with none is kept as it is, as a property of the measurement;
+// of one with some, those that are none are left out.
 func seriesOf(fragment iot.Member) ([]iot.Sample, bool) {
-	if len(fragment.Raw) == 0 || fragment.Raw[0] != '{' || strings.ContainsAny(fragment.Name, " .,*[]()@$") {
+	if len(fragment.Raw) == 0 || fragment.Raw[0] != '{' || !nameable(fragment.Name) {
 		return nil, false
 	}
 	d, err := iot.ParseDoc(fragment.Raw, iot.MaxDepth)
@@ -59,7 +74,7 @@ func seriesOf(fragment iot.Member) ([]iot.Sample, bool) {
 	}
 	out := make([]iot.Sample, 0, len(d))
 	for _, s := range d {
-		if s.Raw[0] != '{' || strings.ContainsAny(s.Name, " .,*[]()@$") {
+		if s.Raw[0] != '{' || !nameable(s.Name) {
 			continue
 		}
 		v, err := iot.ParseDoc(s.Raw, iot.MaxDepth)

@@ -1,6 +1,7 @@
 package c8yrest
 
 import (
+	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/platform/registry"
 )
@@ -11,8 +12,13 @@ type view struct {
 	skipNames                         bool
 }
 
+// view reads what a request wants. c8y: whether the children are in when it does not say is a feature of the tenant; the past has none.
 func (c *call) view() view {
-	return view{children: c.flag("withChildren", false), parents: c.flag("withParents", false), groups: c.flag("withGroups", false),
+	children := false
+	if !c.query.Has("asOf") && !c.query.Has("withChildren") {
+		children = !c.s.Tenants.Enabled(c.ctx, c.p.Tenant, tenancy.WithoutChildren)
+	}
+	return view{children: c.flag("withChildren", children), parents: c.flag("withParents", false), groups: c.flag("withGroups", false),
 		counts: c.flag("withChildrenCount", false), skipNames: c.flag("skipChildrenNames", false)}
 }
 

@@ -25,7 +25,7 @@ type schema = map[string]any
 
 func ref(name string) schema { return schema{"$ref": "#/components/schemas/" + name} }
 
-// OpenAPI returns the description of all routes, and of published endpoints that are in use, as an OpenAPI 3.1 document. base is where the server is
+// OpenAPI returns the description of all routes, of the WebSockets beside them, and of published endpoints that are in use, as an OpenAPI 3.1 document. base is where the server is
 // reached.
 func OpenAPI(version, base string, published ...apimgmt.Endpoint) ([]byte, error) {
 	paths, names := map[string]map[string]schema{}, map[string]int{}
@@ -39,6 +39,9 @@ func OpenAPI(version, base string, published ...apimgmt.Endpoint) ([]byte, error
 			paths[rt.Path] = map[string]schema{}
 		}
 		paths[rt.Path][strings.ToLower(rt.Method)] = operationOf(rt, tag, names)
+	}
+	for path, op := range sockets() {
+		paths[path] = map[string]schema{"get": op}
 	}
 	for _, e := range published {
 		if e.State != apimgmt.Published && e.State != apimgmt.Deprecated {
@@ -65,6 +68,21 @@ func OpenAPI(version, base string, published ...apimgmt.Endpoint) ([]byte, error
 				"xsrf":   schema{"type": "apiKey", "in": "header", "name": xsrfHeader},
 			}},
 	})
+}
+
+// sockets are the WebSockets that are no routes of this package, by path.
+func sockets() map[string]schema {
+	text := schema{"type": "string"}
+	param := func(name, description string, required bool) schema {
+		return schema{"name": name, "in": "query", "required": required, "description": description, "schema": text}
+	}
+	return map[string]schema{"/notification2/consumer/": {"operationId": "consumeNotifications", "summary": "Receive notifications over a WebSocket", "tags": []string{"notifications"},
+		"description": "The request must ask for an upgrade to WebSocket. Each message is a line with an id, lines that tell what it is about, an empty line and a JSON document. " +
+			"The consumer sends the id back when it is done with a message; what it does not send back comes again.",
+		"security":   []schema{}, // the token says who it is
+		"parameters": []schema{param("token", "The token of POST /notification2/token.", true), param("consumer", "A name by which a shared consumer keeps its part of the sources.", false)},
+		"responses": schema{"101": schema{"description": "From here on it is a WebSocket."}, "401": schema{"description": "The token is missing, expired or was taken back."},
+			"default": schema{"description": "It could not be upgraded."}}}}
 }
 
 func hasTag(tags []schema, name string) bool {
@@ -126,7 +144,7 @@ func operationOf(rt Route, tag string, names map[string]int) schema {
 		id += strconv.Itoa(names[name])
 	}
 	good := schema{"description": "Done.", "content": contentOf(rt)}
-	op := schema{"operationId": id, "summary": summaryOf(rt, name), "tags": []string{tag}}
+	op := schema{"operationId": id, "summary": summaries[rt.Method+" "+rt.Path], "tags": []string{tag}}
 	status := "200"
 	switch {
 	case rt.Method == http.MethodDelete:

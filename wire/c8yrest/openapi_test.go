@@ -2,6 +2,7 @@ package c8yrest_test
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -43,8 +44,11 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 		n += len(methods)
 	}
 	routes := c8yrest.Routes()
-	if n != len(routes) || doc.OpenAPI != "3.1.0" {
-		t.Errorf("%d operations of version %s, want %d of 3.1.0", n, doc.OpenAPI, len(routes))
+	if doc.Paths["/notification2/consumer/"]["get"].Responses["101"] == nil {
+		t.Error("the WebSocket of notifications is missing")
+	}
+	if n != len(routes)+1 || doc.OpenAPI != "3.1.0" {
+		t.Errorf("%d operations of version %s, want %d of 3.1.0", n, doc.OpenAPI, len(routes)+1)
 	}
 	for _, rt := range routes {
 		op, ok := doc.Paths[rt.Path][strings.ToLower(rt.Method)]
@@ -87,6 +91,9 @@ func document(t *testing.T) (doc openapi) {
 	return doc
 }
 
+// mixed finds the names of code in a text, such as tOTP.
+var mixed = regexp.MustCompile(`\b[a-z]+[A-Z]`)
+
 // TestOpenAPIIsReadable holds summaries, filters and bodies to what people need of them.
 func TestOpenAPIIsReadable(t *testing.T) {
 	t.Parallel()
@@ -94,6 +101,9 @@ func TestOpenAPIIsReadable(t *testing.T) {
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
 			words := strings.Fields(strings.ToLower(op.Summary))
+			if mixed.MatchString(op.Summary) {
+				t.Errorf("%s %s has a summary made from a name: %q", method, path, op.Summary)
+			}
 			if len(words) < 2 || len(slices.Compact(words)) != len(strings.Fields(op.Summary)) {
 				t.Errorf("%s %s has the summary %q", method, path, op.Summary)
 			}

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/isobar-iot/isobar/security/access"
 )
@@ -177,55 +176,3 @@ func mediaOf(rt Route) schema {
 
 // tables are the routes that answer with tables as well.
 var tables = map[string]bool{"/measurement/measurements": true, "/measurement/measurements/series": true}
-
-// summaries are those that the name of a handler does not give, by method and path.
-var summaries = map[string]string{
-	"GET /platform": "Show the links to all parts of the API", "GET /features": "List the features", "GET /isobar/reference": "Show this reference", "GET /isobar/reference.css": "Get the style of this reference",
-	"GET /isobar/reference.js": "Get the script of this reference", "GET /isobar/openapi.json": "Get the OpenAPI document", "POST /s": "Send lines of SmartREST", "GET /tenant/oauth": "Begin or end a single sign-on",
-	"POST /tenant/oauth": "Log in for cookies", "POST /tenant/oauth/token": "Log in for a token", "POST /user/logout": "Log out", "POST /user/logout/{tenant}/allUsers": "Log out all users of a tenant",
-	"POST /.well-known/est/simpleenroll": "Enroll a device for a certificate", "POST /.well-known/est/simplereenroll": "Renew the certificate of a device",
-	"GET /isobar/access/explain": "Explain an access decision", "GET /isobar/access/who": "List who may do something", "POST /isobar/access/whatif": "Show what a change of rights would do",
-	"POST /event/events/{id}/binaries": "Attach a file to an event", "PUT /event/events/{id}/binaries": "Replace the file of an event", "DELETE /event/events/{id}/binaries": "Remove the file of an event",
-	"GET /measurement/measurements/latest": "Get the newest values", "GET /isobar/publications": "List the raw publications", "GET /inventory/managedObjects/{id}/history": "Get the history of a managed object",
-	"GET /notification2": "Show the links of notifications", "POST /devicecontrol/deviceAccessToken": "Get a token for a device with a certificate", "POST /devicecontrol/deviceCredentials": "Ask for the credentials of a device",
-}
-
-// verbs are what the names of handlers begin with, and whether many things follow.
-var verbs = map[string]string{"list": "List the ", "get": "Get the ", "create": "Create the ", "update": "Update the ", "put": "Set the ", "delete": "Delete the ", "remove": "Remove the ", "add": "Add the ",
-	"count": "Count the ", "revoke": "Revoke the ", "validate": "Validate the ", "reset": "Reset the ", "set": "Set the ", "unset": "Unset the ", "search": "Search the ", "change": "Change the ",
-	"start": "Start the ", "preview": "Preview the ", "undo": "Undo the ", "rotate": "Rotate the ", "verify": "Verify the ", "accept": "Accept "}
-
-// summaryOf says in words what a route does.
-func summaryOf(rt Route, name string) string {
-	if s := summaries[rt.Method+" "+rt.Path]; s != "" {
-		return s
-	}
-	if name == "apiRoot" {
-		return "Show the links of " + rt.Path[1:]
-	}
-	words := inWords(name)
-	verb, rest, many := strings.Cut(words, " ")
-	if many {
-		if v := verbs[strings.ToLower(verb)]; v != "" {
-			return v + rest
-		}
-		if rt.Method != http.MethodGet {
-			return words
-		}
-	}
-	if verb := map[string]string{"list": "List", "get": "Get", "create": "Create", "update": "Update", "remove": "Remove"}[name]; verb != "" { // a method of a group of routes
-		return verb + " the " + lastOf(rt.Path)
-	}
-	return map[string]string{http.MethodGet: "Get the ", http.MethodPost: "Do ", http.MethodPut: "Set the ", http.MethodDelete: "Delete the "}[rt.Method] + strings.ToLower(words[:1]) + words[1:]
-}
-
-// lastOf is the last name of a path, in words.
-func lastOf(path string) string {
-	parts := strings.Split(path, "/")
-	for i := len(parts) - 1; i > 0; i-- {
-		if !strings.HasPrefix(parts[i], "{") {
-			return strings.ToLower(string(parts[i][0])) + strings.Map(func(r rune) rune { return unicode.ToLower(r) }, inWords(parts[i])[1:])
-		}
-	}
-	return "path"
-}

@@ -141,6 +141,26 @@ func TestIdsOfRequests(t *testing.T) {
 	}
 }
 
+// taggedFiles replaces and deletes the files of binaries and events under a condition.
+func taggedFiles(t *testing.T, s *server) {
+	binary := "/inventory/binaries/" + s.must(t, 201, "POST", "/inventory/binaries", "one", "Content-Type", "text/plain").id(t)
+	source := s.must(t, 201, "POST", "/inventory/managedObjects", `{"name":"a"}`).id(t)
+	event := "/event/events/" + s.must(t, 201, "POST", "/event/events", `{"source":{"id":"`+source+`"},"type":"t","text":"x","time":"2026-01-01T00:00:00Z"}`).id(t) + "/binaries"
+	s.must(t, 412, "PUT", event, "two", "Content-Type", "text/plain", "If-Match", "*") // there is none
+	s.must(t, 201, "POST", event, "one", "Content-Type", "text/plain")
+	for _, file := range []string{binary, event} {
+		tag := s.must(t, 200, "GET", file, "").header.Get("ETag")
+		s.must(t, 201, "PUT", file, "two", "Content-Type", "text/plain", "If-Match", tag)
+		s.must(t, 412, "PUT", file, "three", "Content-Type", "text/plain", "If-Match", tag)
+		s.must(t, 412, "DELETE", file, "", "If-Match", tag)
+		if a := s.must(t, 200, "GET", file, ""); a.body != "two" {
+			t.Errorf("%s: %q", file, a.body)
+		} else {
+			s.must(t, 204, "DELETE", file, "", "If-Match", a.header.Get("ETag"))
+		}
+	}
+}
+
 func TestEntityTags(t *testing.T) {
 	s := start(t)
 	id := s.must(t, 201, "POST", "/inventory/managedObjects", `{"name":"a","c8y_IsDevice":{}}`).id(t)
@@ -181,6 +201,12 @@ func TestEntityTags(t *testing.T) {
 	s.must(t, 200, "PUT", path, `{"name":"f"}`, "If-Match", "*")
 	s.must(t, 404, "PUT", "/inventory/managedObjects/99999999", `{"name":"f"}`, "If-Match", "*")
 	s.must(t, 200, "PUT", path, `{"name":"g"}`)
+
+	gone := s.must(t, 200, "GET", path, "").header.Get("ETag")
+	s.must(t, 412, "DELETE", path, "", "If-Match", next)
+	s.must(t, 204, "DELETE", path, "", "If-Match", gone)
+	s.must(t, 404, "DELETE", path, "", "If-Match", gone)
+	taggedFiles(t, s)
 
 	api := s.must(t, 200, "GET", "/isobar/openapi.json", "")
 	if a := s.must(t, 304, "GET", "/isobar/openapi.json", "", "If-None-Match", api.header.Get("ETag")); a.body != "" || a.header.Get("Cache-Control") != "no-cache" {

@@ -27,6 +27,9 @@ const formBytes = 64 << 10
 // upload reads the head of a file; discard must be called when it was stored. c8y: the parts of a form come in any order.
 func (c *call) upload(limit int64) (u upload, discard func(), err error) {
 	discard = func() {}
+	if c.r.ContentLength > limit+formBytes {
+		return u, discard, fault.Errorf(uploadOp, fault.TooLarge, "the file must not be larger than %d bytes", limit)
+	}
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit+formBytes)
 	media, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if media != "multipart/form-data" {

@@ -388,6 +388,60 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// TestLeftovers answers early: a client that sends all before it reads must get its answer, and who asks before it sends must not be asked to.
+func TestLeftovers(t *testing.T) {
+	s := httptest.NewServer(limits.DefaultPace.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/some" {
+			_, _ = io.CopyN(io.Discard, r.Body, 1000)
+		}
+		w.WriteHeader(http.StatusTeapot)
+	})))
+	t.Cleanup(s.Close)
+	dial := func(head string) net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+		_, _ = io.WriteString(c, head)
+		return c
+	}
+	answered := func(c net.Conn, what string) {
+		t.Helper()
+		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != http.StatusTeapot {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	const size = 48 << 20
+	for _, path := range []string{"/none", "/some"} {
+		c := dial(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, size))
+		if n, err := c.Write(make([]byte, size)); err != nil {
+			t.Errorf("%s: %d bytes were sent, then %v", path, n, err)
+		}
+		answered(c, path)
+	}
+	for _, length := range []int{1000, size} {
+		c := dial(fmt.Sprintf("POST /none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", length))
+		answered(c, fmt.Sprintf("%d bytes that nobody asked for", length)) // ReadResponse would return a 100 first
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Errorf("%d bytes that nobody asked for: the connection stays open: %v", length, err)
+		}
+	}
+
+	// Who never ends is not read for ever.
+	c := dial("POST /none HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	block := append(append([]byte("100000\r\n"), make([]byte, 1<<20)...), "\r\n"...)
+	var err error
+	for sent := 0; sent < 200 && err == nil; sent++ {
+		_, err = c.Write(block)
+	}
+	if err == nil {
+		t.Error("200 MB were read after the answer")
+	}
+}
+
 func BenchmarkPublishWithoutLimits(b *testing.B) {
 	l := limits.New(limits.Options{Clock: clock.System{}, Log: slog.New(slog.DiscardHandler)})
 	h, _, _ := connect(l.Gate(&policy{}), "192.0.2.1:1", "ta")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -17,10 +18,16 @@ type Pace struct {
 // DefaultPace lets a radio link of 4 kbit/s pass.
 var DefaultPace = Pace{Stall: 30 * time.Second, Slowest: 512}
 
-// leftover is how long the server may wait for the rest of a body that nobody wants.
-const leftover = 5 * time.Second
+// What a client still sends when its request was answered is read and thrown away within these bounds: many clients read nothing before they have sent
+// everything, and would see a reset connection instead of the reason why they were refused.
+const (
+	leftoverBytes = 64 << 20         // four times the longest JSON body
+	leftoverTime  = 20 * time.Second // in all
+	leftoverStall = 5 * time.Second  // of silence
+)
 
-// Handler holds the bodies of the requests to next to the pace: reading from one that is too slow fails, and its connection ends.
+// Handler holds the bodies of the requests to next to the pace: reading from one that is too slow fails, and its connection ends. What next leaves of a body is
+// read within bounds after the answer was sent; who asked whether to send it, and was refused, is not asked for it.
 func (p Pace) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
@@ -29,12 +36,24 @@ func (p Pace) Handler(next http.Handler) http.Handler {
 		}
 		b := &body{ReadCloser: r.Body, pace: p, conn: http.NewResponseController(w), began: time.Now()}
 		r.Body = b
+		asked := strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+		if asked {
+			_ = b.conn.EnableFullDuplex() // else net/http waits, before it answers, for a body that the client holds back
+		}
 		defer func() {
-			if !errors.Is(b.err, io.EOF) {
-				_ = b.conn.SetReadDeadline(time.Now().Add(leftover))
+			r.Body = b.ReadCloser // by which net/http knows that it was never asked for
+			switch {
+			case errors.Is(b.err, io.EOF):
+			case asked && !b.begun: // nothing comes
+				_ = b.conn.SetReadDeadline(time.Now())
+			default:
+				_ = b.conn.SetReadDeadline(time.Now().Add(leftoverStall))
 			}
 		}()
 		next.ServeHTTP(w, r)
+		if b.err == nil && r.ProtoMajor == 1 && (b.begun || !asked) {
+			b.discard()
+		}
 	})
 }
 
@@ -44,8 +63,20 @@ type body struct {
 	pace  Pace
 	conn  *http.ResponseController
 	began time.Time
+	end   time.Time // of all reading, zero if there is none
 	n     int64
+	begun bool
 	err   error // once an end was met it stays
+}
+
+// discard sends the answer and reads the rest of the body, within the bounds of leftovers.
+func (b *body) discard() {
+	if b.conn.Flush() != nil {
+		return
+	}
+	b.pace.Stall, b.began, b.n = leftoverStall, time.Now(), 0
+	b.end = b.began.Add(leftoverTime)
+	_, _ = io.CopyN(io.Discard, b, leftoverBytes)
 }
 
 // Read implements io.Reader.
@@ -53,10 +84,14 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
+	b.begun = true
 	now := time.Now()
 	until := b.began.Add(b.pace.Stall + time.Duration(b.n/b.pace.Slowest)*time.Second)
 	if stall := now.Add(b.pace.Stall); stall.Before(until) {
 		until = stall
+	}
+	if !b.end.IsZero() && b.end.Before(until) {
+		until = b.end
 	}
 	_ = b.conn.SetReadDeadline(until) // what cannot have one, such as a recorder in a test, has none
 	n, err := b.ReadCloser.Read(p)

@@ -156,7 +156,7 @@ func TestPagesAreTheSameFromAKnownPosition(t *testing.T) {
 			do   func()
 		}{
 			{"deleted", func() {
-				if _, err := s.Delete(ctx, tenant, []iot.ID{page[60].ID, page[61].ID}, rev(1)); err != nil {
+				if _, err := s.Delete(ctx, tenant, []iot.ID{page[60].ID, page[61].ID}, rev(1), nil); err != nil {
 					t.Fatal(err)
 				}
 			}},
@@ -215,7 +215,7 @@ func TestLatestChangeSetsAreFoundBehindLargeOnes(t *testing.T) {
 			create(fmt.Sprint("one ", i), int64(1000+i), 1)
 		}
 		create("large", 2000, 150)
-		if _, err := s.Delete(ctx, tenant, ids[:30], sqlkit.Revision{At: time.UnixMilli(3000), By: "bob", Set: "gone"}); err != nil {
+		if _, err := s.Delete(ctx, tenant, ids[:30], sqlkit.Revision{At: time.UnixMilli(3000), By: "bob", Set: "gone"}, nil); err != nil {
 			t.Fatal(err)
 		}
 		list := func(q registry.SetQuery) string {

@@ -300,7 +300,7 @@ func forUpdateOf(db *sqlkit.DB) string {
 }
 
 // Delete implements registry.Store.
-func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev sqlkit.Revision) (out []iot.ManagedObject, err error) {
+func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev sqlkit.Revision, may func(iot.ManagedObject) error) (out []iot.ManagedObject, err error) {
 	defer s.moved(t, structure|marks|documents|states)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		out = nil
@@ -312,6 +312,11 @@ func (s *Store) Delete(ctx context.Context, t iot.TenantID, doomed []iot.ID, rev
 			return err
 		}
 		for _, o := range found {
+			if may != nil {
+				if err := may(o.ManagedObject); err != nil {
+					return err
+				}
+			}
 			if err := remove(ctx, tx, t, o.ManagedObject, rev); err != nil {
 				return err
 			}

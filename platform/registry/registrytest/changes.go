@@ -76,7 +76,7 @@ func testUndo(t *testing.T, f *fixture) {
 	changed, deleted := f.add(`{"name":"a","x":{"n":1}}`), f.add(`{"name":"b","c8y_IsDevice":{}}`)
 	f.rename(changed, set(1, "big"), "a1")
 	f.rename(changed, set(2, "big"), "a2")
-	if _, err := f.s.Delete(f.ctx, tenant, []iot.ID{deleted}, set(2, "big")); err != nil {
+	if _, err := f.s.Delete(f.ctx, tenant, []iot.ID{deleted}, set(2, "big"), nil); err != nil {
 		t.Fatal(err)
 	}
 	made, err := f.s.NextID(f.ctx, tenant)
@@ -133,7 +133,7 @@ func testLog(t *testing.T, f *fixture) {
 		f.rename(id, set(1, "one"), "n"+id.String())
 		f.rename(id, set(2+i, "own"+id.String()), "o"+id.String())
 	}
-	if _, err := f.s.Delete(f.ctx, tenant, []iot.ID{gone}, set(9, "end")); err != nil {
+	if _, err := f.s.Delete(f.ctx, tenant, []iot.ID{gone}, set(9, "end"), nil); err != nil {
 		t.Fatal(err)
 	}
 	bob := access.Scope{Owner: "bob"}

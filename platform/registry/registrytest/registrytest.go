@@ -482,7 +482,19 @@ func testDelete(t *testing.T, f *fixture) {
 	if _, err := f.s.Link(f.ctx, tenant, b, iot.ChildAsset, []iot.ID{a}); err != nil {
 		t.Fatal(err)
 	}
-	gone, err := f.s.Delete(f.ctx, tenant, []iot.ID{a, 99999}, rev(1))
+	refused := errors.New("refused")
+	if _, err := f.s.Delete(f.ctx, tenant, []iot.ID{b, a}, rev(1), func(o iot.ManagedObject) error {
+		if o.ID == a && o.Name == "a" {
+			return refused
+		}
+		return nil
+	}); !errors.Is(err, refused) {
+		t.Errorf("what may not go: %v", err)
+	}
+	if found, err := f.s.Get(f.ctx, tenant, a, b); err != nil || len(found) != 2 {
+		t.Errorf("after a deletion that was refused: %d, %v", len(found), err)
+	}
+	gone, err := f.s.Delete(f.ctx, tenant, []iot.ID{a, 99999}, rev(1), nil)
 	if err != nil || len(gone) != 1 || gone[0].Name != "a" {
 		t.Errorf("%+v %v", gone, err)
 	}
@@ -507,7 +519,7 @@ func testTenants(t *testing.T, f *fixture) {
 	if got := f.query("has(x)"); got != "a" {
 		t.Errorf("got %q", got)
 	}
-	if _, err := f.s.Delete(f.ctx, "other", []iot.ID{b}, rev(1)); err != nil {
+	if _, err := f.s.Delete(f.ctx, "other", []iot.ID{b}, rev(1), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.query("has(x)"); got != "a" {

@@ -68,7 +68,7 @@ func (f *forest) shuffle(t *testing.T, x *fixture, r *rand.Rand, steps int) {
 			if len(f.ids) < 8 || r.IntN(3) > 0 {
 				continue
 			}
-			if _, err := x.s.Delete(x.ctx, tenant, []iot.ID{child}, rev(0)); err != nil {
+			if _, err := x.s.Delete(x.ctx, tenant, []iot.ID{child}, rev(0), nil); err != nil {
 				t.Fatal(err)
 			}
 			f.ids = slices.DeleteFunc(f.ids, func(id iot.ID) bool { return id == child })

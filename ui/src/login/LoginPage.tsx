@@ -7,7 +7,7 @@ import { getCurrentUser } from '../api/user';
 import type { LoginOption } from '../api/shape';
 import { Mark } from '../parts/Mark';
 import { text } from '../text';
-import { leave, mailedReset, oneTimeCode, refusalOf, returnPath, ssoAddress, type Refusal } from './flow';
+import { leave, mailedReset, oneTimeCode, refusalOf, returnPath, ssoAddress, ssoRefusal, type Refusal } from './flow';
 import { Forgot } from './Forgot';
 import { NewPassword } from './NewPassword';
 import { Secret } from '../parts/Secret';
@@ -41,7 +41,7 @@ async function afterLogin(known: string | undefined, code: string | undefined, s
 export function LoginPage() {
   const [step, setStep] = useState<Step>(firstStep);
   const [options, setOptions] = useState<LoginOption[]>([]);
-  const [refusal, setRefusal] = useState<Refusal>();
+  const [refusal, setRefusal] = useState(() => ssoRefusal(location.search));
   const started = useRef(false);
 
   useEffect(() => {
@@ -49,8 +49,8 @@ export function LoginPage() {
     started.current = true;
     getLoginOptions().then(setOptions, (error) => setRefusal(refusalOf(error, false)));
     const code = oneTimeCode(location.hash);
-    // Neither a code nor a token stays in the history.
-    if (code || mailedReset(location.search)) history.replaceState(null, '', location.pathname);
+    // Neither a code nor a token stays in the history, nor does an error that is over with the next attempt.
+    if (code || mailedReset(location.search) || ssoRefusal(location.search)) history.replaceState(null, '', location.pathname);
     if (!code) return;
     logInOnce(code)
       .then(() => afterLogin(undefined, code, setStep))

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ApiError } from '../api/http';
-import { HOME_URL, mailedReset, oneTimeCode, refusalOf, safeReturnPath, ssoAddress } from './flow';
+import { HOME_URL, mailedReset, oneTimeCode, refusalOf, safeReturnPath, ssoAddress, ssoRefusal } from './flow';
 
 test('one-time codes are read from both link forms', () => {
   expect(oneTimeCode('#otp=a%2Bb')).toBe('a+b');
@@ -69,4 +69,11 @@ test('single sign-on comes back to the page asked for', () => {
   expect(address).toContain('tenant_id=main');
   expect(new URL(address).searchParams.get('originUri')).toBe('https://iot.example.org/apps/isobar/#/alarms');
   expect(ssoAddress(undefined, '/', origin)).toContain('/tenant/oauth?response_type=code');
+});
+
+test('a single sign-on that failed says why', () => {
+  expect(ssoRefusal('?error=access_denied&error_description=You+are+not+invited')?.message).toContain('You are not invited');
+  expect(ssoRefusal('?error=access_denied')?.message).toContain('access_denied');
+  expect(ssoRefusal('?error=x&error_description=' + 'a'.repeat(1000))?.message.length).toBeLessThan(400);
+  expect(ssoRefusal('?code=c')).toBeUndefined();
 });

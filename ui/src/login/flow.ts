@@ -65,6 +65,17 @@ export function ssoAddress(initRequest: string | undefined, back: string, origin
   return url.href;
 }
 
+/** What a browser or a provider can say at most: the text comes from the address, so that anybody may have written it. */
+const SAID_AT_MOST = 300;
+
+/** Why a single sign-on failed, as the query of the address tells it. */
+export function ssoRefusal(search: string): Refusal | undefined {
+  const query = new URLSearchParams(search);
+  const error = query.get('error');
+  if (!error) return undefined;
+  return { kind: 'server', message: text.login.ssoFailed((query.get('error_description') || error).slice(0, SAID_AT_MOST)) };
+}
+
 export interface Refusal {
   kind: 'wrong' | 'locked' | 'down' | 'tooMany' | 'code' | 'setup' | 'reset' | 'server';
   message: string;

@@ -334,6 +334,7 @@ export const en = {
     hideTenant: 'Use the tenant of this address',
     code: 'Code from your authenticator app',
     sso: (name: string) => `Log in with ${name}`,
+    ssoFailed: (said: string) => `The single sign-on failed. It said: ${said}`,
     wrong: 'User name or password is wrong. Check both, and whether Caps Lock is on.',
     locked: 'This account is locked. Ask an administrator to unlock it.',
     down: 'The server cannot be reached. It may be starting; try again in a moment.',
