@@ -39,6 +39,7 @@ func startRegistry(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.changes.Add(p.registry.Kinds()...)
 	return func(context.Context) error { p.registry.Close(); return nil }, nil
 }
 

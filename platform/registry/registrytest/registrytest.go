@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -23,26 +24,31 @@ const tenant = iot.TenantID("acme")
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// TestStore runs the suite; open returns an empty store.
-func TestStore(t *testing.T, open func(t *testing.T) registry.Driver) {
+// TestStore runs the suite; open returns an empty store and the change log of the same database.
+func TestStore(t *testing.T, open func(t *testing.T) (registry.Driver, changes.Store)) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"query language": testQueries, "order": testOrder, "scope": testScope, "paging is stable and counted": testPaging,
 		"update keeps history": testUpdate, "updates of many, all or none": testUpdateAll, "relations": testRelations, "external ids": testNames, "state": testState,
 		"delete": testDelete, "tenants never meet": testTenants, "concurrent updates are not lost": testConcurrent, "text search": testText,
 		"what is above an object": testAbove, "lists show what may be read": testReach, "undo": testUndo, "change log": testLog,
+		"undo of relations": testUndoLinks, "relations in the change log": testLogOfLinks, "relations of the past": testFormerLinks,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, &fixture{t, open(t), context.Background()}) })
+		t.Run(name, func(t *testing.T) {
+			s, log := open(t)
+			test(t, &fixture{t, s, log, context.Background()})
+		})
 	}
 }
 
 // TestLists runs only the part about lists under scopes.
 func TestLists(t *testing.T, open func(t *testing.T) registry.Driver) {
-	testReach(t, &fixture{t, open(t), context.Background()})
+	testReach(t, &fixture{t, open(t), nil, context.Background()})
 }
 
 type fixture struct {
 	t   *testing.T
 	s   registry.Driver
+	log changes.Store
 	ctx context.Context
 }
 
@@ -122,7 +128,7 @@ func testQueries(t *testing.T, f *fixture) {
 		many += fmt.Sprintf(`"t%d":"v%d",`, i, i)
 	}
 	f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}],"texts":{` + many + `"long":["` + strings.Repeat("y", 200) + `","short"]},"long":"` + strings.Repeat("x", 200) + `","deep":{"er":{"est":"d"}},"nested":{"list":["in"]}}`)
-	if _, err := f.s.Link(f.ctx, tenant, c, iot.ChildAsset, []iot.ID{b, a}); err != nil {
+	if _, err := f.s.Link(f.ctx, tenant, c, iot.ChildAsset, []iot.ID{b, a}, rev(0)); err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
@@ -339,7 +345,7 @@ func testUpdate(t *testing.T, f *fixture) {
 func testRelations(t *testing.T, f *fixture) {
 	a, b, c := f.add(`{"name":"a"}`), f.add(`{"name":"b"}`), f.add(`{"name":"c"}`)
 	link := func(p iot.ID, k iot.ChildKind, ids ...iot.ID) ([]iot.ID, error) {
-		return f.s.Link(f.ctx, tenant, p, k, ids)
+		return f.s.Link(f.ctx, tenant, p, k, ids, rev(0))
 	}
 	if added, err := link(a, iot.ChildDevice, c, b); err != nil || len(added) != 2 {
 		t.Fatal(added, err)
@@ -375,7 +381,7 @@ func testRelations(t *testing.T, f *fixture) {
 	if err != nil || !slices.Equal(above, []iot.ID{a}) {
 		t.Errorf("above %v %v", above, err)
 	}
-	if n, err := f.s.Unlink(f.ctx, tenant, a, iot.ChildDevice, []iot.ID{b, 99999}); err != nil || n != 1 {
+	if n, err := f.s.Unlink(f.ctx, tenant, a, iot.ChildDevice, []iot.ID{b, 99999}, rev(1)); err != nil || n != 1 {
 		t.Errorf("unlink %d %v", n, err)
 	}
 }
@@ -434,7 +440,7 @@ func testState(t *testing.T, f *fixture) {
 
 func testDelete(t *testing.T, f *fixture) {
 	a, b := f.add(`{"name":"a","x":{}}`, iot.ExternalID{Type: "t", Value: "v"}), f.add(`{"name":"b"}`)
-	if _, err := f.s.Link(f.ctx, tenant, b, iot.ChildAsset, []iot.ID{a}); err != nil {
+	if _, err := f.s.Link(f.ctx, tenant, b, iot.ChildAsset, []iot.ID{a}, rev(0)); err != nil {
 		t.Fatal(err)
 	}
 	gone, err := f.s.Delete(f.ctx, tenant, []iot.ID{a, 99999}, rev(1))
