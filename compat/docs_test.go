@@ -38,6 +38,7 @@ func TestDocsCommands(t *testing.T) {
 		"many-devices.md":        {`"numberOfCreated":2,"numberOfFailed":1`, `"status":"COMPLETED"`, `"progress":{"pending":2,`, `"c8y_Restart":{}`},
 		"publish-queries.md":     {`"name":"pumps","version":1`, `"name":"Pump 1"`, `"name":"hourly-flow"`, `"truncated":false`, `"state":"DEPRECATED"`, "Sunset: Tue, 01 Jan 2030", `"/isobar/published/pumps/v1"`, `"kind":"ENDPOINT"`},
 		"notifications.md":       {`"subscription":"presses"`, `/main/events/`, "CREATE", `"text":"opened while nobody listened"`, `{"result":"DONE"}`, `"subscriptions":[]`},
+		"history.md":             {`"speed":{"v":1}`, `"name":"Pump"`, `"value":"80"`, `"limit":"80"`, `"reason":"too fast"`, `"kind":"relation"`, `"undoes":"tune-1"`, "changed since by change set"},
 		"enroll.md":              {`"tenantCertificateAuthority":true`, `"status":"ACCEPTED"`, `"text":"with its own certificate"`, "not authorised", "CN"},
 		"access.md": {`"name":"Manager"`, `"text":"Yes: the inventory role Manager on Plant 1."`, `"path":[{"id":`, `{"user":"ann","allowed":true`, `"gained":["ROLE_ALARM_READ"`,
 			`"adminOneTimeLogin":"` + "http://" + pf.Addr("http") + `/apps/public/login/#otp=`},

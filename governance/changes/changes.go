@@ -229,7 +229,7 @@ func (l *Log) Undo(ctx context.Context, p iot.Principal, set, reason string) (sq
 		}
 	}
 	u := Undo{Set: set, Rev: rev, Reason: reason, Views: Everything(l.kinds...), Decide: func(changes []Change, conflicts []Conflict) error {
-		if len(changes)+len(conflicts) > MaxUndo {
+		if max(len(changes), len(conflicts)) > MaxUndo {
 			return fault.Errorf(op, fault.TooLarge, "at most %d documents can be taken back at once", MaxUndo)
 		}
 		for _, c := range conflicts {
