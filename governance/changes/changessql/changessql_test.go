@@ -195,8 +195,8 @@ func (f *fixture) sets(views []changes.View, q changes.Query) string {
 		out = append(out, fmt.Sprint(s.ID, ":", s.Changes))
 		_, inside, err := f.log.ChangeSet(ctx, tenant, views, s.ID, 100)
 		f.must(err)
-		if len(inside) != s.Changes {
-			f.t.Errorf("%s is listed with %d changes and has %d: %+v", s.ID, s.Changes, len(inside), inside)
+		if len(inside) != s.Changes && q.Object == 0 { // with an object, only its changes are counted
+			f.t.Errorf("%s is listed with %d changes and has %d", s.ID, s.Changes, len(inside))
 		}
 	}
 	return strings.Join(out, " ")
