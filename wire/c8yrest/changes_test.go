@@ -36,7 +36,7 @@ func TestUndoNeedsWhatTheChangeNeeds(t *testing.T) {
 		"operation": {none, [2]int{200, 409}, [2]int{200, 409}},
 		"far":       {[2]int{200, 403}, only, [2]int{200, 403}}, // the child is global
 		"mixed":     {none, only, only},                         // the owner sees the alarm and not the option
-		"alarm":     {none, only, [2]int{200, 409}},             // changed by mixed since
+		"alarm":     {none, [2]int{200, 409}, [2]int{200, 409}}, // changed by mixed since, which whoever sees it may know
 		"event":     {none, only, both},
 		"link":      {none, only, both}, // the child is the owner's
 	} {

@@ -34,7 +34,7 @@ var (
 
 // fixture is the drivers of all kinds on one database.
 type fixture struct {
-	t          *testing.T
+	t          testing.TB
 	log        *changessql.Store
 	objects    *registrysql.Store
 	data       *telemetrysql.Store
@@ -43,7 +43,7 @@ type fixture struct {
 	device     iot.ID
 }
 
-func newFixture(t *testing.T, db *sqlkit.DB) *fixture {
+func newFixture(t testing.TB, db *sqlkit.DB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: changessql.New(db)}
 	var errs [4]error
