@@ -70,6 +70,9 @@ func TestUndoOfOptions(t *testing.T) {
 		if _, _, err := log.ChangeSets(ctx, iot.Principal{Tenant: "ta", User: "x"}, changes.Query{Limit: 1}); !fault.Is(err, fault.Denied) {
 			t.Errorf("without the permission: %v", err)
 		}
+		if sets, n, err := log.ChangeSets(ctx, iot.Principal{Tenant: "ta", User: "x"}, changes.Query{Limit: 1, Count: true, Kinds: []iot.Kind{iot.KindOption}}); err != nil || n+len(sets) != 0 {
+			t.Errorf("without the permission, of options: %+v %v", sets, err)
+		}
 		if _, _, err := log.Undo(ctx, p, "one", ""); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "changed since by change set two") {
 			t.Errorf("changed since: %v", err)
 		}
