@@ -14,6 +14,7 @@ import (
 	"github.com/isobar-iot/isobar/engine/series"
 	"github.com/isobar-iot/isobar/enterprise/directory/ldap"
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/governance/retention"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/governance/usage"
@@ -61,6 +62,7 @@ type parts struct {
 	audit         *audit.Log
 	api           *apimgmt.Management
 	tenants       *tenancy.Tenants
+	changes       *changes.Log
 	usage         *usage.Meter
 	retention     *retention.Rules
 	sso           *oidc.SSO

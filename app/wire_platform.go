@@ -39,6 +39,7 @@ func startRegistry(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.changes.Add(p.registry.Kinds()...)
 	return func(context.Context) error { p.registry.Close(); return nil }, nil
 }
 
@@ -68,6 +69,7 @@ func startTelemetry(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.changes.Add(p.telemetry.Kinds()...)
 	p.tenants.AddEraser("series", true, func(ctx context.Context, t iot.TenantID) (int64, error) {
 		infos, err := p.series.Catalog(ctx, t, 0)
 		if err != nil {
@@ -85,6 +87,7 @@ func startDeviceManagement(ctx context.Context, p *parts) (stopFunc, error) {
 		return nil, err
 	}
 	p.operations = devicemgmt.New(devicemgmt.Deps{Store: store, Registry: p.registry, Policy: p.policy, Audit: p.audit, Bus: p.bus, Clock: p.clock, Log: p.component("devicemgmt"), Usage: p.usage})
+	p.changes.Add(p.operations.Kinds()...)
 	p.bulks = devicemgmt.NewBulks(devicemgmt.BulkDeps{Operations: p.operations, Store: store, Active: p.tenants.Active})
 	return nil, nil
 }

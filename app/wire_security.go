@@ -61,6 +61,7 @@ func startTenancy(ctx context.Context, p *parts) (stopFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.changes.Add(p.tenants.Kinds()...)
 	p.checkOptions()
 	if err := p.tenants.SealStored(ctx); err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func startREST(ctx context.Context, p *parts) (stopFunc, error) {
 	if err := p.tenants.Resume(ctx); err != nil { // now that all erasers are known
 		return nil, err
 	}
-	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bulks: p.bulks, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, API: p.api, Users: p.users, SSO: p.sso,
+	p.rest = c8yrest.New(c8yrest.Deps{Registry: p.registry, Telemetry: p.telemetry, Operations: p.operations, Bulks: p.bulks, Registrations: p.registrations, Anchors: p.anchors, Topics: p.topics, Changes: p.changes, API: p.api, Users: p.users, SSO: p.sso,
 		Policy: p.policy, Tenants: p.tenants, Usage: p.usage, Retention: p.retention, Audit: p.audit, Blobs: p.blobs, MaxBinary: p.conf.Files.MaxSize << 20, Presence: p.connectivity, Exchange: p.exchange, SmartREST: p.smartREST, Clock: p.clock, Log: p.component("rest"), Reg: p.reg, Version: Version, Raw: p.rawlog, Limit: p.limits.Request,
 		Applications: p.applications})
 	return func(context.Context) error { p.rest.Close(); return nil }, nil

@@ -40,6 +40,7 @@ func TestDocsCommands(t *testing.T) {
 		"api-keys.md":            {`"name":"Boiler"`, `"error":"security/Forbidden"`, `"error":"security/Unauthorized"`, `"measurements":[]`, `"kind":"KEY"`},
 		"files.md":               {"the files are the same", "Repr-Digest: sha-256=:", "Precondition Failed"},
 		"notifications.md":       {`"subscription":"presses"`, `/main/events/`, "CREATE", `"text":"opened while nobody listened"`, `{"result":"DONE"}`, `"subscriptions":[]`},
+		"history.md":             {`"speed":{"v":1}`, `"name":"Pump"`, `"value":"80"`, `"limit":"80"`, `"reason":"too fast"`, `"kind":"relation"`, `"undoes":"tune-1"`, "changed since by change set"},
 		"enroll.md":              {`"tenantCertificateAuthority":true`, `"status":"ACCEPTED"`, `"text":"with its own certificate"`, "not authorised", "CN"},
 		"access.md": {`"name":"Manager"`, `"text":"Yes: the inventory role Manager on Plant 1."`, `"path":[{"id":`, `{"user":"ann","allowed":true`, `"gained":["ROLE_ALARM_READ"`,
 			`"adminOneTimeLogin":"` + "http://" + pf.Addr("http") + `/apps/public/login/#otp=`},

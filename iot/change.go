@@ -19,6 +19,7 @@ type Kind string
 const (
 	KindManagedObject Kind = "managedobject"
 	KindExternalID    Kind = "externalid"
+	KindRelation      Kind = "relation"
 	KindMeasurement   Kind = "measurement"
 	KindEvent         Kind = "event"
 	KindAlarm         Kind = "alarm"

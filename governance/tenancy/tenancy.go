@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
@@ -74,6 +75,8 @@ type Store interface {
 	DeleteOption(ctx context.Context, t iot.TenantID, key OptionKey, rev sqlkit.Revision) error
 	// LockOption changes only whether an option is locked; sql.ErrNoRows if there is none.
 	LockOption(ctx context.Context, t iot.TenantID, key OptionKey, locked bool) error
+	// OptionDocuments tells the change log of options.
+	OptionDocuments() changes.Documents
 	// Reseal replaces the value of an option that is still before by after, and removes its history.
 	Reseal(ctx context.Context, t iot.TenantID, key OptionKey, before, after string) error
 	// Overrides returns which tenants differ from the default of a feature.
@@ -313,7 +316,7 @@ func (s *Tenants) PutOptions(ctx context.Context, p iot.Principal, options []Opt
 		if i := slices.IndexFunc(before, func(x Option) bool { return x.OptionKey == o.OptionKey }); i >= 0 {
 			activity, was = "Option updated", before[i].Value
 		}
-		s.recordOption(ctx, p, activity, o.OptionKey, was, o.Value)
+		s.recordOption(ctx, p, activity, o.OptionKey, was, o.Value, "")
 	}
 	return nil
 }
@@ -344,15 +347,15 @@ func (s *Tenants) DeleteOption(ctx context.Context, p iot.Principal, key OptionK
 		return fault.E(op, err)
 	}
 	s.resettle(p.Tenant)
-	s.recordOption(ctx, p, "Option deleted", key, was, "")
+	s.recordOption(ctx, p, "Option deleted", key, was, "", "")
 	return nil
 }
 
 // SecretOption reports whether an option holds a secret, which only the platform and its owner may see. c8y: by the name of its key.
 func SecretOption(key OptionKey) bool { return strings.HasPrefix(key.Key, "credentials.") }
 
-// recordOption writes the audit of an option, without the values of secrets.
-func (s *Tenants) recordOption(ctx context.Context, p iot.Principal, activity string, key OptionKey, before, after string) {
+// recordOption writes the audit of an option, without the values of secrets. why ends its text.
+func (s *Tenants) recordOption(ctx context.Context, p iot.Principal, activity string, key OptionKey, before, after, why string) {
 	change := iot.AttributeChange{Attribute: "value"}
 	if !SecretOption(key) {
 		change.Previous, change.New = before, after
@@ -364,7 +367,7 @@ func (s *Tenants) recordOption(ctx context.Context, p iot.Principal, activity st
 		change.New = change.New[:maxAudited]
 	}
 	change.Previous, change.New = strings.ToValidUTF8(change.Previous, ""), strings.ToValidUTF8(change.New, "")
-	s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Option", Activity: activity, Text: "Option '" + key.Category + "." + key.Key + "'", Changes: []iot.AttributeChange{change}})
+	s.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "Option", Activity: activity, Text: "Option '" + key.Category + "." + key.Key + "'" + why, Changes: []iot.AttributeChange{change}})
 }
 
 const maxAudited = 1 << 10 // bytes of a value

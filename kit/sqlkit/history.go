@@ -22,14 +22,43 @@ type Superseded struct {
 	Deleted          bool      // the document was deleted, not replaced
 	Doc              []byte
 	FromBy, FromSet  string // who made this version, and together with what; empty: not known
+	Row              Row    // tells FromBy and FromSet instead, if it has a table
+	Object, Peer     int64  // the managed object that the document is or belongs to, and a second one; zero: none
+}
+
+// Row is the row of a document that is current, in a table with the columns tenant, id, rev_by and rev_set.
+type Row struct {
+	Table string
+	ID    int64
 }
 
 // Supersede records a version that the transaction replaces or deletes. Every update and delete of a document goes through it:
 // together with the current row it is the append-only change log.
 func (tx *Tx) Supersede(ctx context.Context, s Superseded) error {
-	_, err := tx.Exec(ctx, `INSERT INTO history (tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc, from_by, from_set)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		s.Tenant, s.Kind, s.ID, s.From.UnixMilli(), s.Until.At.UnixMilli(), s.Until.By, s.Until.Set, Bool(s.Deleted), string(s.Doc), s.FromBy, s.FromSet)
+	const into = `INSERT INTO history (tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc, object, peer, from_by, from_set) `
+	args := []any{s.Tenant, s.Kind, s.ID, s.From.UnixMilli(), s.Until.At.UnixMilli(), s.Until.By, s.Until.Set, Bool(s.Deleted), string(s.Doc), s.Object, s.Peer}
+	if s.Row.Table == "" {
+		_, err := tx.Exec(ctx, into+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append(args, s.FromBy, s.FromSet)...)
+		return err
+	}
+	n, err := tx.Exec(ctx, into+`SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, r.rev_by, r.rev_set FROM `+s.Row.Table+` r WHERE r.tenant = ? AND r.id = ?`, append(args, s.Tenant, s.Row.ID)...)
+	if err == nil && n != 1 {
+		err = sql.ErrNoRows
+	}
+	return err
+}
+
+// Columns says what of a row makes a version of a document: expressions over a table with the alias m.
+type Columns struct {
+	Kind, Table                                  string
+	ID, From, Doc, FromBy, FromSet, Object, Peer string
+}
+
+// SupersedeRows is Supersede for the rows that a condition selects, which the transaction deletes next.
+func (tx *Tx) SupersedeRows(ctx context.Context, c Columns, until Revision, where string, args ...any) error {
+	_, err := tx.Exec(ctx, `INSERT INTO history (tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc, object, peer, from_by, from_set)
+		SELECT m.tenant, ?, `+c.ID+`, `+c.From+`, ?, ?, ?, 1, `+c.Doc+`, `+c.Object+`, `+c.Peer+`, `+c.FromBy+`, `+c.FromSet+` FROM `+c.Table+` m WHERE `+where,
+		append([]any{c.Kind, until.At.UnixMilli(), until.By, until.Set}, args...)...)
 	return err
 }
 

@@ -187,7 +187,7 @@ func (s *Bulks) Create(ctx context.Context, p iot.Principal, b Bulk) (Bulk, erro
 	if id > maxID {
 		return Bulk{}, fault.E(op, fault.Full, "no ids of bulk operations are left")
 	}
-	rev := s.revision(p)
+	rev := s.revision(ctx, p)
 	b = Bulk{ID: id, Status: BulkActive, Owner: p.User, Group: b.Group, FailedParent: b.FailedParent, Start: b.Start, Ramp: b.Ramp, Note: b.Note,
 		Description: b.Description, Fragments: b.Fragments.WithoutNulls(), Created: rev.At, Changed: rev.At, Due: later(b.Start, rev.At)}
 	if err := s.store.CreateBulk(ctx, p.Tenant, b, rev); err != nil {
@@ -274,7 +274,7 @@ func (s *Bulks) Update(ctx context.Context, p iot.Principal, id iot.ID, patch Bu
 			return Bulk{}, err
 		}
 	}
-	rev := s.revision(p)
+	rev := s.revision(ctx, p)
 	before, after, err := s.store.UpdateBulk(ctx, p.Tenant, id, rev, func(b Bulk) (Bulk, error) {
 		next := patch.apply(b)
 		if b.Status == BulkActive {
@@ -347,7 +347,7 @@ func (s *Bulks) Cancel(ctx context.Context, p iot.Principal, id iot.ID) error {
 	if err := s.d.Policy.Check(ctx, p, access.BulkOperation, access.Admin, access.Object{}); err != nil {
 		return err
 	}
-	rev := s.revision(p)
+	rev := s.revision(ctx, p)
 	before, after, err := s.store.UpdateBulk(ctx, p.Tenant, id, rev, func(b Bulk) (Bulk, error) {
 		if b.Status != BulkDeleted {
 			b.Status, b.Due, b.Progress.Waiting = BulkDeleted, rev.At, 0

@@ -108,7 +108,7 @@ func (s *Bulks) begin(ctx context.Context, t iot.TenantID, b Bulk) error {
 		ids, reason = nil, fault.Message(err)
 	}
 	p := asOwner(t, b)
-	after, began, err := s.store.BeginBulk(ctx, t, b.ID, ids, reason, s.revision(p))
+	after, began, err := s.store.BeginBulk(ctx, t, b.ID, ids, reason, s.revision(ctx, p))
 	if err != nil {
 		return sqlkit.Fault("devicemgmt.BeginBulk", err)
 	}
@@ -129,7 +129,7 @@ func (s *Bulks) step(ctx context.Context, t iot.TenantID, b Bulk) (more bool, er
 		return false, sqlkit.Fault(op, err)
 	}
 	p := asOwner(t, b)
-	rev := s.revision(p)
+	rev := s.revision(ctx, p)
 	o := iot.Operation{Device: device, Status: iot.Pending, Description: b.Description, Fragments: b.Fragments, BulkID: b.ID, CreationTime: rev.At, LastUpdated: rev.At,
 		Delivery: iot.Delivery{Status: iot.DeliveryPending, Time: rev.At}}
 	if err := s.address(ctx, t, &o); err != nil {
@@ -180,7 +180,7 @@ func (s *Bulks) failPending(ctx context.Context, t iot.TenantID, b Bulk) error {
 	}
 	p := asOwner(t, b)
 	for _, o := range open {
-		before, after, written, err := s.d.Store.Update(s.d.Bus.Noting(ctx, t), t, o.ID, s.revision(p), func(o iot.Operation) iot.Operation {
+		before, after, written, err := s.d.Store.Update(s.d.Bus.Noting(ctx, t), t, o.ID, s.revision(ctx, p), func(o iot.Operation) iot.Operation {
 			if o.Status == iot.Pending {
 				o.Status, o.FailureReason = iot.Failed, cancelled
 			}

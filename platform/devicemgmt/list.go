@@ -109,7 +109,7 @@ func (s *Operations) Delete(ctx context.Context, p iot.Principal, q Query) error
 	if err != nil {
 		return err
 	}
-	rev := s.revision(p)
+	rev := s.revision(ctx, p)
 	for {
 		gone, err := s.d.Store.Delete(s.d.Bus.Noting(ctx, p.Tenant), p.Tenant, scope, q, rev)
 		if err != nil {

@@ -65,8 +65,8 @@ func Fact(t iot.TenantID, a iot.Action, o iot.Operation) func() (subject string,
 	}
 }
 
-func (s *Operations) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: s.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Set: sqlkit.NewSetID()}
+func (s *Operations) revision(ctx context.Context, p iot.Principal) sqlkit.Revision {
+	return sqlkit.NewRevision(ctx, s.d.Clock.Now().Truncate(time.Millisecond), string(p.User))
 }
 
 // audit records what happened to an operation. c8y: the source of the record is the operation, the device is in a fragment.
@@ -101,7 +101,7 @@ func (s *Operations) Create(ctx context.Context, p iot.Principal, o iot.Operatio
 	if o.ID > maxID {
 		return iot.Operation{}, fault.E(op, fault.Full, "no ids of operations are left")
 	}
-	rev := s.revision(p)
+	rev := s.revision(ctx, p)
 	o.Status, o.CreationTime, o.LastUpdated, o.Fragments = iot.Pending, rev.At, rev.At, o.Fragments.WithoutNulls()
 	o.Delivery = iot.Delivery{Status: iot.DeliveryPending, Time: rev.At}
 	if err := s.d.Store.Create(s.d.Bus.Noting(ctx, p.Tenant), p.Tenant, o, rev); err != nil {
@@ -212,7 +212,7 @@ func (s *Operations) Update(ctx context.Context, p iot.Principal, id iot.ID, pat
 			return iot.Operation{}, err
 		}
 	}
-	before, after, written, err := s.d.Store.Update(s.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, s.revision(p), patch.apply)
+	before, after, written, err := s.d.Store.Update(s.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, s.revision(ctx, p), patch.apply)
 	if err != nil {
 		return iot.Operation{}, missing(op, id, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
@@ -53,6 +54,8 @@ type Store interface {
 	Update(ctx context.Context, t iot.TenantID, id iot.ID, rev sqlkit.Revision, change func(iot.Operation) iot.Operation) (before, after iot.Operation, written bool, err error)
 	// Delete removes up to DeleteBatch operations in scope that match q and returns them. Fewer than DeleteBatch means: all are gone.
 	Delete(ctx context.Context, t iot.TenantID, scope access.Scope, q Query, rev sqlkit.Revision) ([]iot.Operation, error)
+	// Documents tells the change log of operations.
+	Documents() changes.Documents
 	// Expire is Delete without a trace: no version of the operations stays.
 	Expire(ctx context.Context, t iot.TenantID, q Query) ([]iot.Operation, error)
 	// Held counts the operations that match q, and their devices.

@@ -117,6 +117,12 @@ func (r *Registry) former(ctx context.Context, p iot.Principal, scope access.Sco
 	if looked > MaxFormer {
 		return nil, fault.Errorf(op, fault.Invalid, "more than %d objects have changed since then: name the objects with ids, or ask for a later time", MaxFormer)
 	}
+	return r.known(ctx, p, scope, found)
+}
+
+// known returns those of some former versions that p may read.
+func (r *Registry) known(ctx context.Context, p iot.Principal, scope access.Scope, found []iot.ManagedObject) ([]iot.ManagedObject, error) {
+	const op = fault.Op("registry.ListAsOf")
 	if scope.All && len(p.Grants) == 0 {
 		return found, nil
 	}
@@ -190,4 +196,108 @@ func pageOf(same []Object, skipped int, former []iot.ManagedObject, q Query) (ou
 		}
 	}
 	return out
+}
+
+// NeighboursAsOf is Neighbours as they were at a time, with the names of then: to those children that p may read, or to all parents that were there.
+func (r *Registry) NeighboursAsOf(ctx context.Context, p iot.Principal, ids []iot.ID, parents bool, at time.Time) ([]Relation, error) {
+	rel, objects, err := r.related(ctx, p, ids, parents, at)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[iot.ID]string, len(objects))
+	for _, o := range objects {
+		names[o.ID] = o.Name
+	}
+	out := rel[:0]
+	for _, x := range rel {
+		if name, ok := names[x.far(parents)]; ok {
+			x.Name = name
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+// far is the end of a relation that is not the object whose relations were asked for.
+func (x Relation) far(parents bool) iot.ID {
+	if parents {
+		return x.Parent
+	}
+	return x.Child
+}
+
+// related returns the relations of objects at a time, and those objects at the other ends that were there: all parents, or the children that p may read. A
+// fault of kind Invalid if there are more than MaxFormer.
+func (r *Registry) related(ctx context.Context, p iot.Principal, ids []iot.ID, parents bool, at time.Time) ([]Relation, []iot.ManagedObject, error) {
+	const op = fault.Op("registry.NeighboursAsOf")
+	rel, err := r.d.Store.NeighboursAsOf(ctx, p.Tenant, ids, parents, at)
+	if err != nil || len(rel) == 0 {
+		return nil, nil, classify(op, err)
+	}
+	if len(rel) > MaxFormer {
+		return nil, nil, fault.Errorf(op, fault.Invalid, "more than %d relations were there at that time", MaxFormer)
+	}
+	far := make([]iot.ID, len(rel))
+	for i, x := range rel {
+		far[i] = x.far(parents)
+	}
+	slices.Sort(far)
+	objects, err := r.d.Store.AsOf(ctx, p.Tenant, slices.Compact(far), at)
+	if err != nil || parents {
+		return rel, objects, classify(op, err)
+	}
+	objects, err = r.readable(ctx, p, objects)
+	return rel, objects, err
+}
+
+// readable returns those of some former versions that p may read.
+func (r *Registry) readable(ctx context.Context, p iot.Principal, objects []iot.ManagedObject) ([]iot.ManagedObject, error) {
+	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
+	if err != nil {
+		return nil, err
+	}
+	return r.known(ctx, p, scope, objects)
+}
+
+// RelatedAsOf returns a page of the children of an object by q.Kind, or of its parents, as they were at a time, in the order of NeighboursAsOf, as far as p may
+// read them, and the number of all if q.Count. Of a query it takes Kind, IDs, Type, Fragment, Owner, Offset, Limit and Count. p must be able to read the object as
+// it was.
+func (r *Registry) RelatedAsOf(ctx context.Context, p iot.Principal, id iot.ID, parents bool, q Query, at time.Time) (out []iot.ManagedObject, n int, err error) {
+	if _, err := r.AsOf(ctx, p, id, at); err != nil {
+		return nil, 0, err
+	}
+	rel, objects, err := r.related(ctx, p, []iot.ID{id}, parents, at)
+	if err == nil && parents {
+		objects, err = r.readable(ctx, p, objects)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	found := make(map[iot.ID]iot.ManagedObject, len(objects))
+	for _, o := range objects {
+		found[o.ID] = o
+	}
+	for _, x := range rel {
+		o, ok := found[x.far(parents)]
+		if !ok || x.Kind != q.Kind || q.IDs != nil && !slices.Contains(q.IDs, o.ID) || !q.met(o) {
+			continue
+		}
+		if n >= q.Offset && len(out) < q.Limit {
+			out = append(out, o)
+		}
+		n++
+	}
+	return out, n, nil
+}
+
+// ChildAsOf is Child as it was at a time.
+func (r *Registry) ChildAsOf(ctx context.Context, p iot.Principal, parent iot.ID, kind iot.ChildKind, child iot.ID, at time.Time) (iot.ManagedObject, error) {
+	found, _, err := r.RelatedAsOf(ctx, p, parent, false, Query{Kind: kind, IDs: []iot.ID{child}, Limit: 1}, at)
+	if err != nil {
+		return iot.ManagedObject{}, err
+	}
+	if len(found) == 0 {
+		return iot.ManagedObject{}, notChild("registry.ChildAsOf", parent, child)
+	}
+	return found[0], nil
 }

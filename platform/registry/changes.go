@@ -2,172 +2,55 @@ package registry
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"time"
 
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
-	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/security/access"
 )
 
-// Bounds of a change set.
-const (
-	MaxUndo    = 500  // objects that one undo takes back
-	MaxChanges = 2000 // objects of a change set that are shown
-)
+// Kinds returns how objects and relations take part in the change log. External ids and what was recorded about a deleted object do not come back with it.
+func (r *Registry) Kinds() []changes.Kind { return []changes.Kind{objectKind{r}, relationKind{r}} }
 
-// Log is the change log of objects. Same rules as Store. What is not in scope is as if it had never been: an object that exists is told from
-// how it is now, and one that was deleted is in the scope of all only.
-type Log interface {
-	// NameSet records a change set with its reason. One that exists stays as it is and is returned.
-	NameSet(ctx context.Context, t iot.TenantID, s sqlkit.ChangeSet) (sqlkit.ChangeSet, error)
-	// ChangeSets returns a page of the change sets with changes in scope, the latest first, and the number of all if q.Count.
-	ChangeSets(ctx context.Context, t iot.TenantID, scope access.Scope, q SetQuery) ([]SetSummary, int, error)
-	// ChangeSet returns the changes of a set in scope, of at most limit objects, by object and time. None if there is no such set.
-	ChangeSet(ctx context.Context, t iot.TenantID, scope access.Scope, set string, limit int) (SetSummary, []ObjectChange, error)
-	// Undo takes back all changes of a set, or none. u.Decide is asked once everything is known, and refuses by an error, which is returned.
-	Undo(ctx context.Context, t iot.TenantID, u Undo) ([]ObjectChange, []Conflict, error)
+// objectKind implements changes.Kind. To take back a change needs the right to change the object; to bring back what was deleted, or another owner, all.
+type objectKind struct{ r *Registry }
+
+// Name implements changes.Kind.
+func (objectKind) Name() iot.Kind { return iot.KindManagedObject }
+
+// Documents implements changes.Kind.
+func (k objectKind) Documents() changes.Documents { return k.r.d.Store.Objects() }
+
+// Scope implements changes.Kind.
+func (k objectKind) Scope(ctx context.Context, p iot.Principal) (access.Scope, error) {
+	return k.r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
 }
 
-// SetQuery selects change sets. All conditions must hold for one of the changes.
-type SetQuery struct {
-	From, To      time.Time // zero: no bound. To is excluded
-	By            string
-	Object        iot.ID
-	Offset, Limit int
-	Count         bool
-}
-
-// SetSummary is a change set with how many changes of it are in scope.
-type SetSummary struct {
-	sqlkit.ChangeSet // At is the time of the latest change
-	Changes          int
-}
-
-// ObjectChange is one change of one object.
-type ObjectChange struct {
-	Object        iot.ID
-	Action        iot.Action
-	At            time.Time
-	By            string
-	Before, After *iot.ManagedObject // nil: there was none
-	Withheld      bool               // before and after are not shown: they hold fragments that the reader may not see
-}
-
-// Conflict is why a change cannot be taken back.
-type Conflict struct {
-	Object iot.ID
-	Reason string
-	Set    string // the later change set, if that is why
-	By     string
-	At     time.Time
-}
-
-// Undo is what Log.Undo is to do.
-type Undo struct {
-	Set    string
-	Rev    sqlkit.Revision
-	Reason string
-	// Decide gets what would be done. It must not call the store.
-	Decide func(changes []ObjectChange, conflicts []Conflict) error
-}
-
-// ConflictError is in the error of an undo that was refused because of what happened since.
-type ConflictError struct{ Conflicts []Conflict }
-
-// Error names the first few conflicts.
-func (e *ConflictError) Error() string {
-	const shown = 10
-	var parts []string
-	for i, c := range e.Conflicts {
-		if i == shown {
-			parts = append(parts, fmt.Sprintf("and %d more", len(e.Conflicts)-shown))
-			break
-		}
-		text := "object " + c.Object.String() + ": " + c.Reason
-		if c.Set != "" {
-			text += " by change set " + c.Set
-		}
-		parts = append(parts, text)
-	}
-	return "the change set cannot be taken back: " + strings.Join(parts, "; ")
-}
-
-// NameSet records the change set that a client names for what follows, and why. A set belongs to who named it first: a fault of kind Conflict for
-// everybody else.
-func (r *Registry) NameSet(ctx context.Context, p iot.Principal, id, reason string) (sqlkit.ChangeSet, error) {
-	const op = fault.Op("registry.NameSet")
-	s := sqlkit.ChangeSet{ID: id, At: r.d.Clock.Now().Truncate(time.Millisecond), By: string(p.User), Reason: reason}
-	if err := s.Check(); err != nil {
-		return s, err
-	}
-	s, err := r.d.Store.NameSet(ctx, p.Tenant, s)
-	if err == nil && s.By != string(p.User) {
-		return s, fault.E(op, fault.Conflict, fault.Subject(id), "the change set belongs to somebody else")
-	}
-	return s, classify(op, err)
-}
-
-// ChangeSets returns a page of the change sets that changed something that p may read, the latest first, and the number of all if q.Count.
-func (r *Registry) ChangeSets(ctx context.Context, p iot.Principal, q SetQuery) ([]SetSummary, int, error) {
-	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
-	if err != nil {
-		return nil, 0, err
-	}
-	out, n, err := r.d.Store.ChangeSets(ctx, p.Tenant, scope, q)
-	return out, n, classify("registry.ChangeSets", err)
-}
-
-// ChangeSet returns the changes of a set that p may read, of at most MaxChanges objects. Without any, it is as if there were no such set. Of an
-// object that p reads for the sake of its fragments, versions with other fragments are withheld.
-func (r *Registry) ChangeSet(ctx context.Context, p iot.Principal, set string) (SetSummary, []ObjectChange, error) {
-	const op = fault.Op("registry.ChangeSet")
-	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
-	if err != nil {
-		return SetSummary{}, nil, err
-	}
-	s, changes, err := r.d.Store.ChangeSet(ctx, p.Tenant, scope, set, MaxChanges)
-	if err != nil {
-		return s, nil, classify(op, err)
-	}
-	if len(changes) == 0 {
-		return s, nil, noSet(op, set)
-	}
-	for i := range changes {
-		if err := r.withhold(ctx, p, &changes[i]); err != nil {
-			return s, nil, err
-		}
-	}
-	return s, changes, nil
-}
-
-func noSet(op fault.Op, set string) error {
-	return fault.E(op, fault.NotFound, fault.Subject(set), "there is no change set '"+clip(set)+"'")
-}
-
-// withhold takes the versions out of a change whose fragments p may not read.
-func (r *Registry) withhold(ctx context.Context, p iot.Principal, c *ObjectChange) error {
+// Show implements changes.Kind: of an object that p reads for the sake of its fragments, versions with others are withheld.
+func (k objectKind) Show(ctx context.Context, p iot.Principal, c *changes.Change) error {
 	if len(p.Grants) == 0 {
 		return nil
 	}
-	for _, o := range []*iot.ManagedObject{c.Before, c.After} {
+	before, after, err := objectsOf(*c)
+	if err != nil {
+		return err
+	}
+	for _, o := range []*iot.ManagedObject{before, after} {
 		if o == nil {
 			continue
 		}
-		s, err := r.Source(ctx, p.Tenant, c.Object)
+		s, err := k.r.Source(ctx, p.Tenant, c.Object)
 		if fault.Is(err, fault.NotFound) {
 			continue // deleted: p reads everything
 		}
 		if err != nil {
 			return err
 		}
-		seen, err := r.place(ctx, p, s, access.Names(p, o.Fragments))
+		seen, err := k.r.place(ctx, p, s, access.Names(p, o.Fragments))
 		if err != nil {
 			return err
 		}
-		err = r.d.Policy.Check(ctx, p, family(o.Fragments), access.Read, seen)
+		err = k.r.d.Policy.Check(ctx, p, family(o.Fragments), access.Read, seen)
 		switch {
 		case fault.Is(err, fault.Denied):
 			c.Before, c.After, c.Withheld = nil, nil, true
@@ -179,119 +62,89 @@ func (r *Registry) withhold(ctx context.Context, p iot.Principal, c *ObjectChang
 	return nil
 }
 
-// Undo takes back all changes of a change set, in a change set of its own, or none: a fault of kind Conflict with a ConflictError says what was
-// changed since. p must be able to read and to change all of it; to bring back what was deleted, everywhere. Relations, external ids and what
-// was recorded about a deleted object do not come back with it.
-func (r *Registry) Undo(ctx context.Context, p iot.Principal, set, reason string) (sqlkit.Revision, []ObjectChange, error) {
-	const op = fault.Op("registry.Undo")
-	rev := r.revision(ctx, p)
-	_, seen, err := r.ChangeSet(ctx, p, set)
-	if err != nil {
-		return rev, nil, err
+// objectsOf returns the versions of an object before and after a change, nil where there is none.
+func objectsOf(c changes.Change) (before, after *iot.ManagedObject, err error) {
+	if before, err = changes.Decode[iot.ManagedObject](c.Before); err == nil {
+		after, err = changes.Decode[iot.ManagedObject](c.After)
 	}
-	if err := (sqlkit.ChangeSet{ID: rev.Set, Reason: reason}).Check(); err != nil {
-		return rev, nil, err
-	}
-	if rev.Set == set {
-		return rev, nil, fault.E(op, fault.Invalid, "an undo cannot be a part of the change set that it takes back")
-	}
-	places := map[iot.ID]access.Object{} // before the transaction, which must not wait for another connection
+	return before, after, err
+}
+
+// Judge implements changes.Kind.
+func (k objectKind) Judge(ctx context.Context, p iot.Principal, seen []changes.Change) (func(changes.Change) error, error) {
+	places := map[iot.ID]access.Object{}
 	for _, c := range seen {
-		if _, ok := places[c.Object]; ok || c.Withheld {
+		if _, ok := places[c.Object]; ok || c.Kind != k.Name() {
 			continue
 		}
 		s := Source{ID: c.Object}
-		if known, err := r.Source(ctx, p.Tenant, c.Object); err == nil {
+		if known, err := k.r.Source(ctx, p.Tenant, c.Object); err == nil {
 			s = known
 		}
-		if places[c.Object], err = r.place(ctx, p, s, nil); err != nil {
-			return rev, nil, err
+		var err error
+		if places[c.Object], err = k.r.place(ctx, p, s, nil); err != nil {
+			return nil, err
 		}
 	}
-	decide := func(changes []ObjectChange, conflicts []Conflict) error {
-		if len(changes)+len(conflicts) > MaxUndo {
-			return fault.Errorf(op, fault.TooLarge, "at most %d objects can be taken back at once", MaxUndo)
-		}
-		for _, c := range conflicts {
-			if _, ok := places[c.Object]; !ok {
-				return r.partly(op, set)
-			}
-		}
-		for _, c := range changes {
-			place, ok := places[c.Object]
-			if !ok {
-				return r.partly(op, set)
-			}
-			if err := r.mayReverse(ctx, p, place, c); err != nil {
-				return err
-			}
-		}
-		if len(conflicts) > 0 {
-			e := &ConflictError{conflicts}
-			return fault.E(op, fault.Conflict, fault.Subject(set), e, e.Error())
-		}
-		return nil
-	}
-	changes, _, err := r.d.Store.Undo(r.d.Bus.Noting(ctx, p.Tenant), p.Tenant, Undo{Set: set, Rev: rev, Reason: reason, Decide: decide})
-	if err != nil {
-		return rev, nil, classify(op, err)
-	}
-	r.announce(ctx, p, set, changes)
-	return rev, changes, nil
-}
-
-// partly refuses to take back what p sees only a part of.
-func (r *Registry) partly(op fault.Op, set string) error {
-	return fault.E(op, fault.Denied, fault.Subject(set), "Access is denied. The change set also changed what you may not read")
+	return func(c changes.Change) error { return k.r.mayReverse(ctx, p, places[c.Object], c) }, nil
 }
 
 // mayReverse decides whether p may make one of the changes of an undo.
-func (r *Registry) mayReverse(ctx context.Context, p iot.Principal, place access.Object, c ObjectChange) error {
-	if c.Before == nil { // nobody owns what does not exist
-		if c.After == nil {
+func (r *Registry) mayReverse(ctx context.Context, p iot.Principal, place access.Object, c changes.Change) error {
+	before, after, err := objectsOf(c)
+	if err != nil {
+		return err
+	}
+	if before == nil { // nobody owns what does not exist
+		if after == nil {
 			return nil
 		}
-		return r.d.Policy.Check(ctx, p, family(c.After.Fragments), access.Admin, access.Object{})
+		return r.d.Policy.Check(ctx, p, family(after.Fragments), access.Admin, access.Object{})
 	}
-	for _, o := range []*iot.ManagedObject{c.Before, c.After} {
+	for _, o := range []*iot.ManagedObject{before, after} {
 		if o == nil {
 			continue
 		}
-		place.Owner, place.Global, place.Fragments = c.Before.Owner, o.Fragments.Has(iot.FragmentGlobal), access.Names(p, o.Fragments)
+		place.Owner, place.Global, place.Fragments = before.Owner, o.Fragments.Has(iot.FragmentGlobal), access.Names(p, o.Fragments)
 		if err := r.d.Policy.Check(ctx, p, family(o.Fragments), access.Update, place); err != nil {
 			return err
 		}
 	}
-	if c.After != nil && c.After.Owner != c.Before.Owner {
-		return r.d.Policy.Check(ctx, p, family(c.After.Fragments), access.Admin, access.Object{})
+	if after != nil && after.Owner != before.Owner {
+		return r.d.Policy.Check(ctx, p, family(after.Fragments), access.Admin, access.Object{})
 	}
 	return nil
 }
 
-// announce publishes and audits what an undo did, as if each change had been made by itself.
-func (r *Registry) announce(ctx context.Context, p iot.Principal, set string, changes []ObjectChange) {
+// Announce implements changes.Kind: as if each change had been made by itself.
+func (k objectKind) Announce(ctx context.Context, p iot.Principal, set string, done []changes.Change) {
 	var records []iot.AuditRecord
-	for _, c := range changes {
-		var before, after iot.ManagedObject
-		if c.Before != nil {
-			before = *c.Before
+	for _, c := range done {
+		was, is, err := objectsOf(c)
+		if err != nil {
+			k.r.d.Log.Error("read what an undo did", "tenant", p.Tenant, "object", c.ID, "err", err)
+			continue
 		}
-		if c.After != nil {
-			after = *c.After
+		var before, after iot.ManagedObject
+		if was != nil {
+			before = *was
+		}
+		if is != nil {
+			after = *is
 		}
 		activity := "Managed object updated"
 		switch {
-		case c.After == nil && c.Before == nil:
+		case is == nil && was == nil:
 			continue
-		case c.After == nil:
+		case is == nil:
 			activity = "Managed object deleted"
-			r.publish(ctx, p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: c.Object}})
-		case c.Before == nil:
+			k.r.publish(ctx, p.Tenant, iot.Deleted, Object{ManagedObject: iot.ManagedObject{ID: c.Object}})
+		case was == nil:
 			activity = "Managed object created"
-			r.publish(ctx, p.Tenant, iot.Created, Object{ManagedObject: after})
+			k.r.publish(ctx, p.Tenant, iot.Created, Object{ManagedObject: after})
 		default:
-			if o, ok := r.shown(ctx, p, c.Object); ok { // with its state; noted before
-				r.publish(ctx, p.Tenant, iot.Updated, o)
+			if o, ok := k.r.shown(ctx, p, c.Object); ok { // with its state; noted before
+				k.r.publish(ctx, p.Tenant, iot.Updated, o)
 			}
 		}
 		x := auditOf(activity, before, after)
@@ -299,6 +152,80 @@ func (r *Registry) announce(ctx context.Context, p iot.Principal, set string, ch
 		records = append(records, x)
 	}
 	if len(records) > 0 {
-		r.record(ctx, p, records)
+		k.r.record(ctx, p, records)
+	}
+}
+
+// relationKind implements changes.Kind. Who may read the child sees a relation while both objects exist; to take back a change needs what Link and Unlink
+// need.
+type relationKind struct{ r *Registry }
+
+// Name implements changes.Kind.
+func (relationKind) Name() iot.Kind { return iot.KindRelation }
+
+// Documents implements changes.Kind.
+func (k relationKind) Documents() changes.Documents { return k.r.d.Store.Links() }
+
+// Scope implements changes.Kind.
+func (k relationKind) Scope(ctx context.Context, p iot.Principal) (access.Scope, error) {
+	return k.r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
+}
+
+// Show implements changes.Kind.
+func (relationKind) Show(context.Context, iot.Principal, *changes.Change) error { return nil }
+
+// Judge implements changes.Kind.
+func (k relationKind) Judge(ctx context.Context, p iot.Principal, seen []changes.Change) (func(changes.Change) error, error) {
+	type verdict struct{ link, unlink error }
+	verdicts := map[string]verdict{}
+	for _, c := range seen {
+		if c.Kind != k.Name() {
+			continue
+		}
+		id, err := ParseRelationID(c.ID)
+		if err != nil {
+			return nil, err
+		}
+		child, below := k.may(ctx, p, id.Child)
+		_, above := k.may(ctx, p, id.Parent)
+		v := verdict{below, above}
+		if v.link == nil && (child.Owner != p.User || id.Kind == iot.ChildAddition) {
+			v.link = above
+		}
+		if child.Owner == p.User && fault.Is(above, fault.Denied) {
+			v.unlink = nil
+		}
+		verdicts[c.ID] = v
+	}
+	return func(c changes.Change) error {
+		if c.After == nil {
+			return verdicts[c.ID].unlink
+		}
+		return verdicts[c.ID].link
+	}, nil
+}
+
+// may decides whether p may change an object. One that does not exist can only come back in the same undo, by who may change all.
+func (k relationKind) may(ctx context.Context, p iot.Principal, id iot.ID) (Source, error) {
+	s, err := k.r.Check(ctx, p, id, access.ManagedObject, access.Update)
+	if fault.Is(err, fault.NotFound) {
+		return s, k.r.d.Policy.Check(ctx, p, access.ManagedObject, access.Admin, access.Object{})
+	}
+	if err != nil {
+		if known, gone := k.r.Source(ctx, p.Tenant, id); gone == nil {
+			s = known // for its owner
+		}
+	}
+	return s, err
+}
+
+// Announce implements changes.Kind.
+func (k relationKind) Announce(ctx context.Context, p iot.Principal, _ string, done []changes.Change) {
+	told := map[iot.ID]bool{}
+	for _, c := range done {
+		if !told[c.Object] {
+			told[c.Object] = true
+			k.r.touched(ctx, p, c.Object)
+		}
 	}
 }

@@ -34,7 +34,7 @@ func (r *Registry) Link(ctx context.Context, p iot.Principal, parent iot.ID, kin
 	if _, err := r.Source(ctx, p.Tenant, parent); err != nil {
 		return err
 	}
-	added, err := r.d.Store.Link(ctx, p.Tenant, parent, kind, children)
+	added, err := r.d.Store.Link(ctx, p.Tenant, parent, kind, children, r.revision(ctx, p))
 	if err != nil {
 		return classify(op, err)
 	}
@@ -57,7 +57,7 @@ func (r *Registry) Unlink(ctx context.Context, p iot.Principal, parent iot.ID, k
 			}
 		}
 	}
-	n, err := r.d.Store.Unlink(ctx, p.Tenant, parent, kind, children)
+	n, err := r.d.Store.Unlink(ctx, p.Tenant, parent, kind, children, r.revision(ctx, p))
 	if err != nil {
 		return classify(op, err)
 	}

@@ -2,8 +2,11 @@ package registry
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/registry/query"
@@ -92,6 +95,8 @@ type Store interface {
 	Delete(ctx context.Context, t iot.TenantID, ids []iot.ID, rev sqlkit.Revision, may func(iot.ManagedObject) error) ([]iot.ManagedObject, error)
 	// History returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.
 	History(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version, error)
+	// AsOf returns the objects that were there at a time as they were, in the order of ids.
+	AsOf(ctx context.Context, t iot.TenantID, ids []iot.ID, at time.Time) ([]iot.ManagedObject, error)
 	// Former returns, in the order of ids, those superseded versions that were current at a time and for which match is true. It looks at up to limit
 	// versions that were current then, and says at how many; match must have no other effect.
 	Former(ctx context.Context, t iot.TenantID, at time.Time, limit int, match func(iot.ManagedObject) bool) (versions []iot.ManagedObject, looked int, err error)
@@ -111,11 +116,13 @@ type Version struct {
 type Relations interface {
 	// Link adds children; those that are linked already are left alone. It returns those that are new.
 	// A missing object is sql.ErrNoRows; ErrCycle is returned if a child is the parent or above it.
-	Link(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) ([]iot.ID, error)
+	Link(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID, rev sqlkit.Revision) ([]iot.ID, error)
 	// Unlink removes relations and returns how many there were.
-	Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) (int, error)
+	Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID, rev sqlkit.Revision) (int, error)
 	// Neighbours returns the direct relations of objects: to children, or to parents.
 	Neighbours(ctx context.Context, t iot.TenantID, ids []iot.ID, parents bool) ([]Relation, error)
+	// NeighboursAsOf is Neighbours as they were at a time, without names. A relation from before relations had a history counts as having always been.
+	NeighboursAsOf(ctx context.Context, t iot.TenantID, ids []iot.ID, parents bool, at time.Time) ([]Relation, error)
 	// Descend returns the ids below root through the given kinds, recursively, without root, each once.
 	Descend(ctx context.Context, t iot.TenantID, root iot.ID, kinds []iot.ChildKind) ([]iot.ID, error)
 	// Ascend returns the ids above id through the given kinds, nearest first, without id, each once.
@@ -129,6 +136,41 @@ type Relation struct {
 	Parent, Child iot.ID
 	Kind          iot.ChildKind
 	Name          string // of the other end: the child's, or with parents the parent's
+}
+
+// RelationID names a relation in the change log.
+type RelationID struct {
+	Parent, Child iot.ID
+	Kind          iot.ChildKind
+}
+
+// String returns "parent/childAssets/child".
+func (x RelationID) String() string {
+	return x.Parent.String() + "/" + x.Kind.String() + "/" + x.Child.String()
+}
+
+// ParseRelationID reads what String wrote.
+func ParseRelationID(text string) (x RelationID, err error) {
+	parent, rest, _ := strings.Cut(text, "/")
+	kind, child, _ := strings.Cut(rest, "/")
+	for _, k := range iot.ChildKinds {
+		if k.String() == kind {
+			x.Kind = k
+		}
+	}
+	var isParent, isChild bool
+	x.Parent, isParent = iot.ParseID(parent)
+	x.Child, isChild = iot.ParseID(child)
+	if !isParent || !isChild || x.Kind == 0 {
+		return x, fmt.Errorf("%.100q names no relation", text)
+	}
+	return x, nil
+}
+
+// Log tells the change log of objects and of relations.
+type Log interface {
+	Objects() changes.Documents
+	Links() changes.Documents
 }
 
 // Names keeps external ids. Same rules as Store.

@@ -150,7 +150,7 @@ func (tm *Telemetry) raise(ctx context.Context, op fault.Op, p iot.Principal, a 
 	if a.ID, err = tm.d.Store.NextID(ctx, p.Tenant); err != nil {
 		return nil, iot.Alarm{}, sqlkit.Fault(op, err)
 	}
-	before, after, err := tm.d.Store.Raise(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, a, tm.revision(p), merge)
+	before, after, err := tm.d.Store.Raise(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, a, tm.revision(ctx, p), merge)
 	tm.books.count(p.Tenant, a.Source, err)
 	if err != nil {
 		return nil, iot.Alarm{}, sqlkit.Fault(op, err)

@@ -144,7 +144,7 @@ func (tm *Telemetry) PatchAlarms(ctx context.Context, p iot.Principal, q AlarmQu
 
 // changeAlarms changes alarms and does what follows from it: counters, audit, facts.
 func (tm *Telemetry) changeAlarms(ctx context.Context, op fault.Op, p iot.Principal, ids []iot.ID, patch AlarmPatch) ([]AlarmUpdate, error) {
-	updates, err := tm.d.Store.UpdateAlarms(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, tm.revision(p), patch.apply)
+	updates, err := tm.d.Store.UpdateAlarms(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, ids, tm.revision(ctx, p), patch.apply)
 	if err != nil {
 		return nil, sqlkit.Fault(op, err)
 	}

@@ -139,7 +139,7 @@ func (tm *Telemetry) DeleteAlarms(ctx context.Context, p iot.Principal, q AlarmQ
 	if q, err = tm.resolveAlarms(ctx, p, q); err != nil {
 		return err
 	}
-	rev := tm.revision(p)
+	rev := tm.revision(ctx, p)
 	for {
 		gone, err := tm.d.Store.DeleteAlarms(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, scope, q, rev)
 		if err != nil {

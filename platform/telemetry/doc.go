@@ -13,7 +13,7 @@
 // ask Delivered whether a repetition is one; dialects decide what a repetition is, because only they know how theirs repeat.
 //
 // Telemetry is the face: it authorizes, validates, audits, keeps history and publishes, once, for every dialect. Store is what a driver of
-// events and alarms must do; measurements go to series.Store.
+// events and alarms must do; measurements go to series.Store. What is changed or deleted of events and alarms takes part in the change log (Kinds).
 //
 // # Facts
 //

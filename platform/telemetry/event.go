@@ -34,7 +34,7 @@ func (tm *Telemetry) CreateEvent(ctx context.Context, p iot.Principal, mode iot.
 	if _, err := tm.d.Registry.Check(ctx, p, e.Source, access.Event, access.Admin, access.Names(p, e.Fragments)...); err != nil {
 		return iot.Event{}, err
 	}
-	rev := tm.revision(p)
+	rev := tm.revision(ctx, p)
 	e.ID, e.CreationTime, e.LastUpdated = 0, rev.At, rev.At
 	e.Time, e.Fragments = iot.FromMillis(e.Time.UnixMilli()), e.Fragments.WithoutNulls()
 	if mode.Stores() {
@@ -140,7 +140,7 @@ func (x EventPatch) apply(e iot.Event) iot.Event {
 }
 
 func (tm *Telemetry) changeEvent(ctx context.Context, op fault.Op, p iot.Principal, id iot.ID, change func(iot.Event) (iot.Event, error)) (iot.Event, error) {
-	e, written, err := tm.d.Store.UpdateEvent(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, tm.revision(p), change)
+	e, written, err := tm.d.Store.UpdateEvent(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, id, tm.revision(ctx, p), change)
 	if err != nil {
 		return iot.Event{}, noDocument(op, "event", id.String(), err)
 	}
@@ -177,7 +177,7 @@ func (tm *Telemetry) DeleteEvents(ctx context.Context, p iot.Principal, q EventQ
 }
 
 func (tm *Telemetry) deleteEvents(ctx context.Context, op fault.Op, p iot.Principal, scope access.Scope, q EventQuery) error {
-	rev := tm.revision(p)
+	rev := tm.revision(ctx, p)
 	for {
 		gone, err := tm.d.Store.DeleteEvents(tm.d.Bus.Noting(ctx, p.Tenant), p.Tenant, scope, q, rev)
 		if err != nil {

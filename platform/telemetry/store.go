@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -95,6 +96,8 @@ type Events interface {
 	ExpireEvents(ctx context.Context, t iot.TenantID, q EventQuery) ([]iot.Event, error)
 	// HeldEvents counts the events that match q, and their sources.
 	HeldEvents(ctx context.Context, t iot.TenantID, q EventQuery) (Held, error)
+	// EventDocuments tells the change log of events.
+	EventDocuments() changes.Documents
 	// EventHistory returns the superseded versions, oldest first; with a time that is not zero only the one that was current then, if any was.
 	EventHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version[iot.Event], error)
 }
@@ -119,6 +122,8 @@ type Alarms interface {
 	// EachAlarm calls each with the alarms in scope that match q, whatever its order and page, and with the superseded versions of each, oldest first. It reads
 	// them a bounded number at a time. One that changes meanwhile may come twice.
 	EachAlarm(ctx context.Context, t iot.TenantID, scope access.Scope, q AlarmQuery, each func(a iot.Alarm, versions []Version[iot.Alarm]) error) error
+	// AlarmDocuments tells the change log of alarms.
+	AlarmDocuments() changes.Documents
 	// AlarmHistory is EventHistory for alarms.
 	AlarmHistory(ctx context.Context, t iot.TenantID, id iot.ID, at time.Time) ([]Version[iot.Alarm], error)
 }

@@ -71,8 +71,8 @@ func (tm *Telemetry) Close() {
 	tm.books.close()
 }
 
-func (tm *Telemetry) revision(p iot.Principal) sqlkit.Revision {
-	return sqlkit.Revision{At: tm.now(), By: string(p.User), Set: sqlkit.NewSetID()}
+func (tm *Telemetry) revision(ctx context.Context, p iot.Principal) sqlkit.Revision {
+	return sqlkit.NewRevision(ctx, tm.now(), string(p.User))
 }
 
 func (tm *Telemetry) now() time.Time { return tm.d.Clock.Now().Truncate(time.Millisecond) }

@@ -69,6 +69,12 @@ func (s Scope) Partial() bool {
 	return slices.ContainsFunc(s.Grants, func(g iot.Grant) bool { return g.Fragment != iot.AnyFragment })
 }
 
+// Whole is what is left of a scope without grants for single fragments: where documents cannot be told by what they hold.
+func (s Scope) Whole() Scope {
+	s.Grants = slices.DeleteFunc(slices.Clone(s.Grants), func(g iot.Grant) bool { return g.Fragment != iot.AnyFragment })
+	return s
+}
+
 // Wide reports whether a permission opens a part of the objects, however many they are.
 func (s Scope) Wide() bool { return s.All || s.Binaries || s.Others }
 

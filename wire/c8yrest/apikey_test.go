@@ -37,8 +37,15 @@ func TestKeyCannotBeWidened(t *testing.T) {
 	s.wants(t, read, 403, "PUT", mo+"/{foreign}", `{"a":1}`)
 	s.wants(t, read, 403, "GET", mo+"/{global}", "")
 	s.wants(t, read, 403, "GET", mo+"/{foreign}/history", "")
-	s.wants(t, read, 403, "GET", "/isobar/changes", "")
-	s.wants(t, read, 403, "POST", "/isobar/changes/none/undo", "")
+	s.must(t, "admin", "PUT", fill(mo+"/{foreign}", s.ids), `{"mark":1}`)
+	s.must(t, "admin", "PUT", fill(alarms+"/{alarm}", s.ids), `{"text":"other"}`)
+	if a := s.send(t, "anonymous", "GET", "/isobar/changes?withTotalElements=true&pageSize=1", read, ""); a.status != 200 || !strings.Contains(a.body, `"totalElements":1`) {
+		t.Errorf("a key for alarms sees other changes than the one of an alarm: %d %s", a.status, a.body)
+	}
+	if a := s.send(t, "anonymous", "GET", "/isobar/changes?withTotalElements=true&kind=option,managedobject", read, ""); a.status != 200 || !strings.Contains(a.body, `"totalElements":0`) {
+		t.Errorf("a key for alarms sees changes of options and objects: %d %s", a.status, a.body)
+	}
+	s.wants(t, read, 404, "POST", "/isobar/changes/none/undo", "")
 	for _, path := range []string{"/user/currentUser", "/user/main/users", "/isobar/apiKeys", "/isobar/usage", "/tenant/tenants"} {
 		s.wants(t, read, 403, "GET", path, "")
 	}

@@ -320,12 +320,7 @@ func (c *call) datable() error {
 		return nil
 	}
 	if !c.route.Dated {
-		return fault.E(op, fault.Invalid, "the parameter asOf cannot be used here: what was there at a time is kept of managed objects, tenant options, and single alarms, events and operations")
-	}
-	for _, name := range []string{"withChildren", "withChildrenCount", "withParents", "withGroups"} {
-		if c.flag(name, false) {
-			return fault.E(op, fault.Invalid, "asOf cannot be combined with "+name+": relations have no history")
-		}
+		return fault.E(op, fault.Invalid, "the parameter asOf cannot be used here: what was there at a time is kept of managed objects and what hangs below them, tenant options, and single alarms, events and operations")
 	}
 	return nil
 }

@@ -1,8 +1,14 @@
 package c8yrest
 
 import (
+	"encoding/json"
 	"net/http"
+	"strings"
 
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/changes"
+	"github.com/isobar-iot/isobar/governance/tenancy"
+	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/registry"
 )
@@ -29,7 +35,7 @@ func (c *call) joinChangeSet() error {
 		id = sqlkit.NewSetID()
 	}
 	if named {
-		if _, err := c.s.Registry.NameSet(c.ctx, c.p, id, reason); err != nil {
+		if _, err := c.s.Changes.NameSet(c.ctx, c.p, id, reason); err != nil {
 			return err
 		}
 		c.w.Header().Set(setHeader, id)
@@ -38,17 +44,22 @@ func (c *call) joinChangeSet() error {
 	return nil
 }
 
-// listChangeSets lists who changed managed objects, when and why, the latest first.
+// listChangeSets lists who changed what, when and why, the latest first.
 func listChangeSets(c *call) error {
 	p, err := c.page()
 	if err != nil {
 		return err
 	}
-	q := registry.SetQuery{By: c.query.Get("author"), Object: c.idParam("source"), Offset: p.offset(), Limit: p.size, Count: p.count()}
+	q := changes.Query{By: c.query.Get("author"), Object: c.idParam("source"), Offset: p.offset(), Limit: p.size, Count: p.count()}
+	for _, list := range c.query["kind"] {
+		for name := range strings.SplitSeq(list, ",") {
+			q.Kinds = append(q.Kinds, iot.Kind(name))
+		}
+	}
 	if q.From, q.To, err = c.span("dateFrom", "dateTo"); err != nil {
 		return err
 	}
-	sets, n, err := c.s.Registry.ChangeSets(c.ctx, c.p, q)
+	sets, n, err := c.s.Changes.ChangeSets(c.ctx, c.p, q)
 	if err != nil {
 		return err
 	}
@@ -63,7 +74,7 @@ func listChangeSets(c *call) error {
 	})
 }
 
-func (c *call) writeSet(o *object, s registry.SetSummary) {
+func (c *call) writeSet(o *object, s changes.Summary) {
 	o.text("id", s.ID)
 	o.text("self", c.base()+"/isobar/changes/"+s.ID)
 	o.time("time", s.At)
@@ -82,15 +93,17 @@ func getChangeSet(c *call) error {
 	if err != nil {
 		return err
 	}
-	s, changes, err := c.s.Registry.ChangeSet(c.ctx, c.p, c.r.PathValue("set"))
+	s, all, err := c.s.Changes.ChangeSet(c.ctx, c.p, c.r.PathValue("set"))
 	if err != nil {
 		return err
 	}
-	p.total = len(changes)
+	p.total = len(all)
 	var o object
 	o.open()
 	c.writeSet(&o, s)
-	c.writeChanges(&o, cut(p, changes))
+	if err := c.writeChanges(&o, cut(p, all)); err != nil {
+		return err
+	}
 	o.begin("statistics")
 	o.int("currentPage", int64(p.current))
 	o.int("pageSize", int64(p.size))
@@ -100,31 +113,86 @@ func getChangeSet(c *call) error {
 	return c.json(http.StatusOK, "", o.b)
 }
 
-func (c *call) writeChanges(o *object, changes []registry.ObjectChange) {
-	o.list("changes")
-	for _, x := range changes {
+// versions write what a change made of a document, by its kind: raw is the version as the change log keeps it.
+var versions = map[iot.Kind]func(c *call, o *object, x changes.Change, raw json.RawMessage) error{
+	iot.KindManagedObject: func(c *call, o *object, _ changes.Change, raw json.RawMessage) error {
+		return version(raw, func(mo *iot.ManagedObject) { writeObject(o, c.base(), registry.Object{ManagedObject: *mo}, refs{}) })
+	},
+	iot.KindRelation: func(c *call, o *object, x changes.Change, _ json.RawMessage) error {
+		id, err := registry.ParseRelationID(x.ID)
+		if err != nil {
+			return err
+		}
 		o.open()
-		o.begin("source")
-		o.id("id", x.Object)
-		o.text("self", objectURL(c.base(), x.Object))
+		o.id("parent", id.Parent)
+		o.text("kind", id.Kind.String())
+		o.id("child", id.Child)
+		o.text("self", objectURL(c.base(), id.Parent)+"/"+id.Kind.String()+"/"+id.Child.String())
 		o.close()
+		return nil
+	},
+	iot.KindOption: func(c *call, o *object, x changes.Change, raw json.RawMessage) error {
+		return version(raw, func(value *string) {
+			c.writeOption(o, tenancy.Option{OptionKey: tenancy.ParseLogID(x.ID), Value: *value})
+		})
+	},
+	iot.KindAlarm: func(c *call, o *object, _ changes.Change, raw json.RawMessage) error {
+		return version(raw, func(a *iot.Alarm) { writeAlarm(o, c.base(), a, c.name(a.Source)) })
+	},
+	iot.KindEvent: func(c *call, o *object, _ changes.Change, raw json.RawMessage) error {
+		return version(raw, func(e *iot.Event) { writeEvent(o, c.base(), e, c.name(e.Source)) })
+	},
+	iot.KindOperation: func(c *call, o *object, _ changes.Change, raw json.RawMessage) error {
+		return version(raw, func(op *iot.Operation) { writeOperation(o, c.base(), op, c.name(op.Device), "", nil) })
+	},
+}
+
+func version[D any](raw json.RawMessage, write func(*D)) error {
+	d, err := changes.Decode[D](raw)
+	if err == nil {
+		write(d)
+	}
+	return err
+}
+
+func (c *call) writeChanges(o *object, all []changes.Change) error {
+	o.list("changes")
+	for _, x := range all {
+		o.open()
+		o.text("kind", string(x.Kind))
+		o.text("id", x.ID)
+		if x.Object != 0 {
+			o.begin("source")
+			o.id("id", x.Object)
+			o.text("self", objectURL(c.base(), x.Object))
+			o.close()
+		}
 		o.text("action", string(x.Action))
 		o.time("time", x.At)
 		o.text("author", x.By)
 		if x.Withheld {
 			o.bool("withheld", true)
 		}
-		if x.Before != nil {
-			o.key("before")
-			writeObject(o, c.base(), registry.Object{ManagedObject: *x.Before}, refs{})
-		}
-		if x.After != nil {
-			o.key("after")
-			writeObject(o, c.base(), registry.Object{ManagedObject: *x.After}, refs{})
+		for _, v := range []struct {
+			name string
+			raw  json.RawMessage
+		}{{"before", x.Before}, {"after", x.After}} {
+			if v.raw == nil {
+				continue
+			}
+			write, ok := versions[x.Kind]
+			if !ok {
+				return fault.Errorf("c8yrest.Changes", fault.Internal, "changes of the kind %s cannot be shown", x.Kind)
+			}
+			o.key(v.name)
+			if err := write(c, o, x, v.raw); err != nil {
+				return err
+			}
 		}
 		o.close()
 	}
 	o.endList()
+	return nil
 }
 
 // undoChangeSet takes back a change set, all or nothing. The body may hold the reason.
@@ -147,14 +215,16 @@ func undoChangeSet(c *call) error {
 			reason = *text
 		}
 	}
-	rev, changes, err := c.s.Registry.Undo(c.ctx, c.p, c.r.PathValue("set"), reason)
+	rev, done, err := c.s.Changes.Undo(c.ctx, c.p, c.r.PathValue("set"), reason)
 	if err != nil {
 		return err
 	}
 	var o object
 	o.open()
-	c.writeSet(&o, registry.SetSummary{ChangeSet: sqlkit.ChangeSet{ID: rev.Set, At: rev.At, By: rev.By, Reason: reason, Undoes: c.r.PathValue("set")}, Changes: len(changes)})
-	c.writeChanges(&o, changes)
+	c.writeSet(&o, changes.Summary{ChangeSet: sqlkit.ChangeSet{ID: rev.Set, At: rev.At, By: rev.By, Reason: reason, Undoes: c.r.PathValue("set")}, Changes: len(done)})
+	if err := c.writeChanges(&o, done); err != nil {
+		return err
+	}
 	o.close()
 	return c.json(http.StatusOK, "", o.b)
 }

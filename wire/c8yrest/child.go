@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -34,7 +35,7 @@ func listChildren(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.s.Registry.Get(c.ctx, c.p, parent); err != nil {
+	if err := c.there(parent); err != nil {
 		return err
 	}
 	q, err := c.objectQuery()
@@ -45,13 +46,24 @@ func listChildren(c *call) error {
 	return c.references(parent, c.kind().String(), q)
 }
 
+// there returns an error unless the caller may read an object as it is. Whether it may read what it was, is asked with what hung below it.
+func (c *call) there(id iot.ID) error {
+	if c.query.Has("asOf") {
+		return nil
+	}
+	_, err := c.s.Registry.Get(c.ctx, c.p, id)
+	return err
+}
+
 func (c *call) references(of iot.ID, name string, q registry.Query) error {
 	p, err := c.page()
 	if err != nil {
 		return err
 	}
 	q.Offset, q.Limit, q.Count = p.offset(), p.size, p.count()
-	objects, n, err := c.s.Registry.List(c.ctx, c.p, q)
+	objects, n, err := c.listed(q, func(at time.Time) ([]iot.ManagedObject, int, error) {
+		return c.s.Registry.RelatedAsOf(c.ctx, c.p, of, q.ParentOf != 0, q, at)
+	})
 	if err != nil {
 		return err
 	}
@@ -74,7 +86,7 @@ func listParents(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.s.Registry.Get(c.ctx, c.p, id); err != nil {
+	if err := c.there(id); err != nil {
 		return err
 	}
 	for _, k := range iot.ChildKinds {
@@ -90,7 +102,16 @@ func getChild(c *call) error {
 	if err != nil {
 		return err
 	}
-	mo, err := c.s.Registry.Child(c.ctx, c.p, parent, c.kind(), child)
+	at, past, err := c.asOf()
+	if err != nil {
+		return err
+	}
+	var mo registry.Object
+	if past {
+		mo.ManagedObject, err = c.s.Registry.ChildAsOf(c.ctx, c.p, parent, c.kind(), child, at)
+	} else {
+		mo, err = c.s.Registry.Child(c.ctx, c.p, parent, c.kind(), child)
+	}
 	if err != nil {
 		return err
 	}

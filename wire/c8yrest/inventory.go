@@ -3,6 +3,7 @@ package c8yrest
 import (
 	"cmp"
 	"net/http"
+	"time"
 
 	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
@@ -76,6 +77,11 @@ func listObjects(c *call) error {
 
 // objects reads a page of managed objects, as they are or as they were.
 func (c *call) objects(q registry.Query) ([]registry.Object, int, error) {
+	return c.listed(q, func(at time.Time) ([]iot.ManagedObject, int, error) { return c.s.Registry.ListAsOf(c.ctx, c.p, q, at) })
+}
+
+// listed reads a page of managed objects, as they are or by asOf.
+func (c *call) listed(q registry.Query, asOf func(time.Time) ([]iot.ManagedObject, int, error)) ([]registry.Object, int, error) {
 	at, past, err := c.asOf()
 	if err != nil {
 		return nil, 0, err
@@ -86,17 +92,22 @@ func (c *call) objects(q registry.Query) ([]registry.Object, int, error) {
 	for name := range c.query {
 		switch name {
 		case "asOf", "ids", "type", "fragmentType", "owner", "pageSize", "currentPage", "withTotalPages", "withTotalElements", "skipChildrenNames",
-			"withChildren", "withChildrenCount", "withParents", "withGroups": // of the last four, no is the only answer that came so far
+			"withChildren", "withChildrenCount", "withParents", "withGroups":
 		default:
 			return nil, 0, fault.E(fault.Op("c8yrest.AsOf"), fault.Invalid, "asOf cannot be combined with "+clip(name)+": it takes ids, type, fragmentType and owner")
 		}
 	}
-	found, n, err := c.s.Registry.ListAsOf(c.ctx, c.p, q, at)
+	found, n, err := asOf(at)
+	return former(found), n, err
+}
+
+// former are objects as they were, of which no state is known.
+func former(found []iot.ManagedObject) []registry.Object {
 	out := make([]registry.Object, len(found))
 	for i, mo := range found {
 		out[i].ManagedObject = mo
 	}
-	return out, n, err
+	return out
 }
 
 func countObjects(c *call) error {

@@ -107,7 +107,16 @@ func above(id iot.ID, up map[iot.ID][]registry.Relation) []registry.Relation {
 }
 
 func (c *call) neighbours(ids []iot.ID, parents bool) (map[iot.ID][]registry.Relation, error) {
-	rel, err := c.s.Registry.Neighbours(c.ctx, c.p, ids, parents)
+	at, past, err := c.asOf()
+	if err != nil {
+		return nil, err
+	}
+	var rel []registry.Relation
+	if past {
+		rel, err = c.s.Registry.NeighboursAsOf(c.ctx, c.p, ids, parents, at)
+	} else {
+		rel, err = c.s.Registry.Neighbours(c.ctx, c.p, ids, parents)
+	}
 	if err != nil {
 		return nil, err
 	}

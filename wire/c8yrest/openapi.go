@@ -226,7 +226,7 @@ func parameters() schema {
 		"currentPage":       schema{"name": "currentPage", "in": "query", "description": "The page, from 1.", "schema": schema{"type": "integer", "minimum": 1, "default": 1}},
 		"withTotalPages":    query("boolean", "withTotalPages", "Also count the pages."),
 		"withTotalElements": query("boolean", "withTotalElements", "Also count the items."),
-		"asOf":              query("string", "asOf", "Read it as it was at this date-time. In a list of managed objects with ids, type, fragmentType and owner only."),
+		"asOf":              query("string", "asOf", "Read it as it was at this date-time. In a list of managed objects, children or parents with ids, type, fragmentType and owner only."),
 		"changeSet":         schema{"name": setHeader, "in": "header", "description": "The change set that the change belongs to.", "schema": schema{"type": "string", "maxLength": 64}},
 		"reason":            schema{"name": reasonHeader, "in": "header", "description": "Why the change is made.", "schema": schema{"type": "string", "maxLength": 1000}},
 	}
@@ -288,8 +288,8 @@ func schemas() schema {
 		s["description"] = "Other members are fragments."
 		return s
 	}
-	change := object([]string{"source", "action"}, schema{"source": source, "action": schema{"enum": []string{"CREATE", "UPDATE", "DELETE"}}, "time": date, "author": text,
-		"before": ref("ManagedObject"), "after": ref("ManagedObject"), "withheld": schema{"type": "boolean"}})
+	change := object([]string{"kind", "id", "action"}, schema{"kind": text, "id": text, "source": source, "action": schema{"enum": []string{"CREATE", "UPDATE", "DELETE"}}, "time": date, "author": text,
+		"before": schema{"type": "object"}, "after": schema{"type": "object"}, "withheld": schema{"type": "boolean"}})
 	scope := object([]string{"resource", "verb"}, schema{"resource": text, "verb": schema{"enum": []string{"READ", "CREATE", "UPDATE", "ADMIN"}}})
 	managed := object([]string{}, schema{"id": text, "self": text, "name": text, "type": text, "owner": text, "creationTime": date, "lastUpdated": date})
 	managed["description"] = "Other members are fragments."

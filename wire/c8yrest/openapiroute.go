@@ -125,7 +125,7 @@ var filters = map[string][]filter{
 	"GET /notification2/subscriptions":    {bySource, {"context", "string", "mo or tenant."}, {"subscription", "string", "The name of the subscription."}, {"typeFilter", "string", "The filter of types."}},
 	"DELETE /notification2/subscriptions": {bySource, {"context", "string", "mo or tenant."}},
 	"GET /notification2/token":            {{"token", "string", "The token."}}, "POST /notification2/unsubscribe": {{"token", "string", "The token of the subscriber."}},
-	"GET /isobar/changes":         {bySource, {"author", "string", "Only what this user did."}, from, to},
+	"GET /isobar/changes":         {bySource, {"author", "string", "Only what this user did."}, {"kind", "strings", "Only changes of managedobject, relation, option, alarm, event or operation. May be repeated or hold several, separated by commas."}, from, to},
 	"GET /isobar/usage":           {from, to, {"kind", "string", "KEY, USER, APPLICATION or ENDPOINT."}, {"consumer", "string", "The consumer."}},
 	"GET /isobar/publications":    {from, to, {"client", "string", "Only what this client sent."}, {"topic", "string", "Only what went to this topic."}},
 	"GET /isobar/access/sessions": {who}, "GET /isobar/access/explain": append([]filter{who}, ask...), "GET /isobar/access/who": ask,

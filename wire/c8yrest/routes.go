@@ -45,7 +45,7 @@ func inventoryRoutes() []Route {
 		dated(tagged(get(mo+"/{id}", getObject))), put(mo+"/{id}", updateObject), del(mo+"/{id}", deleteObject),
 		get(mo+"/{id}/availability", getAvailability), get(mo+"/{id}/supportedMeasurements", supportedMeasurements), get(mo+"/{id}/supportedSeries", supportedSeries),
 		get(mo+"/{id}/user", getObjectUser), put(mo+"/{id}/user", putObjectUser), get(mo+"/{id}/history", getHistory),
-		get(mo+"/{id}/deviceParents", listParents), get(mo+"/{id}/assetParents", listParents), get(mo+"/{id}/additionParents", listParents),
+		dated(get(mo+"/{id}/deviceParents", listParents)), dated(get(mo+"/{id}/assetParents", listParents)), dated(get(mo+"/{id}/additionParents", listParents)),
 		post("/inventory/binaries", createBinary), get("/inventory/binaries", listBinaries), download(get("/inventory/binaries/{id}", getBinary)),
 		put("/inventory/binaries/{id}", putBinary), del("/inventory/binaries/{id}", deleteBinary),
 		get("/identity/globalIds/{id}/externalIds", listExternal), post("/identity/globalIds/{id}/externalIds", bindExternal),
@@ -53,7 +53,7 @@ func inventoryRoutes() []Route {
 	}
 	for _, kind := range []string{"childDevices", "childAssets", "childAdditions"} {
 		path := mo + "/{id}/" + kind
-		out = append(out, get(path, listChildren), post(path, addChild), del(path, removeChildren), get(path+"/{child}", getChild), del(path+"/{child}", removeChild))
+		out = append(out, dated(get(path, listChildren)), post(path, addChild), del(path, removeChildren), dated(get(path+"/{child}", getChild)), del(path+"/{child}", removeChild))
 	}
 	return out
 }

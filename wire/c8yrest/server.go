@@ -16,6 +16,7 @@ import (
 
 	"github.com/isobar-iot/isobar/enterprise/directory/oidc"
 	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/governance/retention"
 	"github.com/isobar-iot/isobar/governance/tenancy"
 	"github.com/isobar-iot/isobar/governance/usage"
@@ -44,6 +45,7 @@ type Deps struct {
 	Registrations *identity.Registrations
 	Anchors       *identity.Anchors
 	Topics        *access.Topics
+	Changes       *changes.Log
 	API           *apimgmt.Management // optional: without it there are no API keys
 	Users         *access.Users
 	SSO           *oidc.SSO // optional: without it nobody logs in through a provider

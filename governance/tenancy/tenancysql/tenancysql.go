@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/isobar-iot/isobar/governance/tenancy"
@@ -174,13 +173,7 @@ func (s *Store) Options(ctx context.Context, t iot.TenantID, category string) (o
 func (s *Store) PutOptions(ctx context.Context, t iot.TenantID, options []tenancy.Option, rev sqlkit.Revision) error {
 	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		for _, o := range options {
-			if err := supersede(ctx, tx, t, o.OptionKey, false, rev); err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-			_, err := tx.Exec(ctx, `INSERT INTO tenant_option (tenant, category, key, value, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?,?)
-				ON CONFLICT (tenant, category, key) DO UPDATE SET value = excluded.value, rev_at = excluded.rev_at, rev_by = excluded.rev_by, rev_set = excluded.rev_set`,
-				string(t), o.Category, o.Key, o.Value, rev.At.UnixMilli(), rev.By, rev.Set)
-			if err != nil {
+			if err := put(ctx, tx, t, o, rev); err != nil {
 				return err
 			}
 		}
@@ -188,15 +181,27 @@ func (s *Store) PutOptions(ctx context.Context, t iot.TenantID, options []tenanc
 	})
 }
 
+func put(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, o tenancy.Option, rev sqlkit.Revision) error {
+	if err := supersede(ctx, tx, t, o.OptionKey, false, rev); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO tenant_option (tenant, category, key, value, rev_at, rev_by, rev_set) VALUES (?,?,?,?,?,?,?)
+		ON CONFLICT (tenant, category, key) DO UPDATE SET value = excluded.value, rev_at = excluded.rev_at, rev_by = excluded.rev_by, rev_set = excluded.rev_set`,
+		string(t), o.Category, o.Key, o.Value, rev.At.UnixMilli(), rev.By, rev.Set)
+	return err
+}
+
 // DeleteOption implements tenancy.Store.
 func (s *Store) DeleteOption(ctx context.Context, t iot.TenantID, key tenancy.OptionKey, rev sqlkit.Revision) error {
-	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		if err := supersede(ctx, tx, t, key, true, rev); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `DELETE FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`, string(t), key.Category, key.Key)
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error { return remove(ctx, tx, t, key, rev) })
+}
+
+func remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key tenancy.OptionKey, rev sqlkit.Revision) error {
+	if err := supersede(ctx, tx, t, key, true, rev); err != nil {
 		return err
-	})
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`, string(t), key.Category, key.Key)
+	return err
 }
 
 // OptionsAsOf implements tenancy.Store.
@@ -213,13 +218,13 @@ func (s *Store) OptionsAsOf(ctx context.Context, t iot.TenantID, category string
 	}
 	// The former ones last, so that what is superseded between the two reads is in both, and nothing is in neither.
 	err = s.db.EachAsOf(ctx, string(t), string(iot.KindOption), at, math.MaxInt32, func(v sqlkit.Superseded) error {
-		c, key, _ := strings.Cut(v.ID, "/") // a category has no slash
+		key := tenancy.ParseLogID(v.ID)
 		value, ok := iot.RawText(v.Doc)
 		if !ok {
 			return fmt.Errorf("a version of the option %s is no text", v.ID)
 		}
-		if category == "" || c == category {
-			values[tenancy.OptionKey{Category: c, Key: key}] = value
+		if category == "" || key.Category == category {
+			values[key] = value
 		}
 		return nil
 	})
@@ -239,5 +244,5 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, key tenancy.O
 	if err != nil {
 		return err
 	}
-	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindOption), ID: key.Category + "/" + key.Key, From: sqlkit.Time(at), Until: rev, Deleted: deleted, Doc: iot.AppendText(nil, value), FromBy: by, FromSet: set})
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindOption), ID: key.LogID(), From: sqlkit.Time(at), Until: rev, Deleted: deleted, Doc: iot.AppendText(nil, value), FromBy: by, FromSet: set})
 }

@@ -201,7 +201,8 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old iot.Opera
 	if err != nil {
 		return err
 	}
-	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindOperation), ID: old.ID.String(), From: old.LastUpdated, Until: rev, Deleted: deleted, Doc: doc})
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindOperation), ID: old.ID.String(), From: old.LastUpdated, Until: rev, Deleted: deleted, Doc: doc,
+		Row: sqlkit.Row{Table: "operation", ID: int64(old.ID)}, Object: int64(old.Device)})
 }
 
 // History implements devicemgmt.Store.

@@ -290,3 +290,80 @@ func (o overfull) Ended(ctx context.Context, t iot.TenantID, after time.Time, li
 	n, err := o.Store.Ended(ctx, t, after, limit)
 	return min(n+o.ended, limit), err
 }
+
+// TestRelationsOfThePast reads children and parents as they were, with the names of then, as far as somebody may read them.
+func TestRelationsOfThePast(t *testing.T) {
+	sqltest.Each(t, func(t *testing.T, db *sqlkit.DB) {
+		x := newPast(t, db)
+		group, hers, other := x.create(root, `{"name":"group","owner":"ann"}`), x.create(ann, `{"name":"hers"}`), x.create(root, `{"name":"other"}`)
+		do := func(err error) time.Time {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := x.clock.Now()
+			x.clock.Advance(time.Second)
+			return at
+		}
+		before := x.clock.Now().Add(-time.Millisecond)
+		linked := do(x.r.Link(ctx, root, group, iot.ChildAsset, []iot.ID{other, hers}))
+		renamed := do(func() error { _, err := x.r.Patch(ctx, root, hers, draft(t, `{"name":"renamed"}`)); return err }())
+		gone := do(func() error { _, err := x.r.Delete(ctx, root, other, registry.DeleteOptions{}); return err }())
+		apart := do(x.r.Unlink(ctx, root, group, iot.ChildAsset, []iot.ID{hers}))
+		for _, c := range []struct {
+			at         time.Time
+			all, anns  string
+			parentName string
+		}{{before, "", "", ""}, {linked, "other hers", "hers", "group"}, {renamed, "other renamed", "renamed", "group"}, {gone, "renamed", "renamed", "group"}, {apart, "", "", ""}} {
+			for p, want := range map[*iot.Principal]string{&root: c.all, &ann: c.anns} {
+				rel, err := x.r.NeighboursAsOf(ctx, *p, []iot.ID{group}, false, c.at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var names []string
+				for _, r := range rel {
+					names = append(names, r.Name)
+				}
+				listed, n, err := x.r.RelatedAsOf(ctx, *p, group, false, registry.Query{Kind: iot.ChildAsset, Limit: 10}, c.at)
+				if err != nil || n != len(listed) {
+					t.Fatal(n, listed, err)
+				}
+				var full []string
+				for _, o := range listed {
+					full = append(full, o.Name)
+				}
+				if strings.Join(names, " ") != want || strings.Join(full, " ") != want {
+					t.Errorf("%s at %v: references %q, objects %q, want %q", p.User, c.at, names, full, want)
+				}
+			}
+			up, n, err := x.r.RelatedAsOf(ctx, root, hers, true, registry.Query{Kind: iot.ChildAsset, Limit: 10}, c.at)
+			if err != nil || (n == 1) != (c.parentName != "") || n == 1 && up[0].Name != c.parentName {
+				t.Errorf("parents at %v: %+v %v", c.at, up, err)
+			}
+		}
+		page, n, err := x.r.RelatedAsOf(ctx, root, group, false, registry.Query{Kind: iot.ChildAsset, Offset: 1, Limit: 1}, linked)
+		if err != nil || n != 2 || len(page) != 1 || page[0].Name != "hers" {
+			t.Errorf("the second page: %+v of %d, %v", page, n, err)
+		}
+		if _, err := x.r.ChildAsOf(ctx, root, group, iot.ChildDevice, hers, linked); !fault.Is(err, fault.Invalid) {
+			t.Errorf("a child of another kind: %v", err)
+		}
+		if _, _, err := x.r.RelatedAsOf(ctx, iot.Principal{Tenant: "acme", User: "eve"}, group, false, registry.Query{Kind: iot.ChildAsset, Limit: 1}, linked); !fault.Is(err, fault.Denied) {
+			t.Errorf("without a right: %v", err)
+		}
+
+		// One from before relations had a history counts as having been there since both objects were.
+		again := do(x.r.Link(ctx, root, group, iot.ChildAsset, []iot.ID{hers}))
+		if err := db.Write(ctx, func(tx *sqlkit.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE object_child SET since = 0, rev_by = '', rev_set = ''`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for at, want := range map[time.Time]int{again: 1, before: 1, time.UnixMilli(1): 0} {
+			if rel, err := x.r.NeighboursAsOf(ctx, root, []iot.ID{group}, false, at); err != nil || len(rel) != want {
+				t.Errorf("an old relation at %v: %+v %v", at, rel, err)
+			}
+		}
+	})
+}

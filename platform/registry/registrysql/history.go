@@ -3,6 +3,7 @@ package registrysql
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"slices"
 	"time"
@@ -17,11 +18,8 @@ func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old iot.Manag
 	if err != nil {
 		return err
 	}
-	var by, set string
-	if err := tx.QueryRow(ctx, `SELECT rev_by, rev_set FROM managed_object WHERE tenant = ? AND id = ?`, string(t), int64(old.ID)).Scan(&by, &set); err != nil {
-		return err
-	}
-	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindManagedObject), ID: old.ID.String(), From: old.LastUpdated, Until: rev, Deleted: deleted, Doc: doc, FromBy: by, FromSet: set})
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(iot.KindManagedObject), ID: old.ID.String(), From: old.LastUpdated, Until: rev, Deleted: deleted, Doc: doc,
+		Row: sqlkit.Row{Table: "managed_object", ID: int64(old.ID)}, Object: int64(old.ID)})
 }
 
 // History implements registry.Store.
@@ -61,4 +59,41 @@ func (s *Store) Former(ctx context.Context, t iot.TenantID, at time.Time, limit 
 // Ended implements registry.Store.
 func (s *Store) Ended(ctx context.Context, t iot.TenantID, after time.Time, limit int) (int, error) {
 	return s.db.Ended(ctx, string(t), string(iot.KindManagedObject), after, limit)
+}
+
+// AsOf implements registry.Store.
+func (s *Store) AsOf(ctx context.Context, t iot.TenantID, want []iot.ID, at time.Time) (out []iot.ManagedObject, err error) {
+	found := make(map[iot.ID]iot.ManagedObject, len(want))
+	for part := range slices.Chunk(want, chunk) {
+		now, err := s.Get(ctx, t, part...) // first, as in NeighboursAsOf
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range now {
+			if !o.LastUpdated.After(at) {
+				found[o.ID] = o.ManagedObject
+			}
+		}
+		args := append(append([]any{string(t)}, ids(part)...), at.UnixMilli(), at.UnixMilli())
+		err = sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+			var doc []byte
+			if err := r.Scan(&doc); err != nil {
+				return err
+			}
+			var o iot.ManagedObject
+			err := json.Unmarshal(doc, &o)
+			found[o.ID] = o
+			return err
+		}, `SELECT doc FROM history WHERE tenant = ? AND object <> 0 AND object IN `+sqlkit.In(len(part))+` AND kind = '`+string(iot.KindManagedObject)+`' AND valid_to > ? AND valid_from <= ? ORDER BY seq`, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range want {
+		if o, ok := found[id]; ok {
+			out = append(out, o)
+			delete(found, id)
+		}
+	}
+	return out, nil
 }

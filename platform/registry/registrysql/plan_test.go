@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isobar-iot/isobar/governance/changes"
+	"github.com/isobar-iot/isobar/governance/changes/changessql"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/kit/sqlkit/sqltest"
@@ -218,8 +220,8 @@ func TestLatestChangeSetsAreFoundBehindLargeOnes(t *testing.T) {
 		if _, err := s.Delete(ctx, tenant, ids[:30], sqlkit.Revision{At: time.UnixMilli(3000), By: "bob", Set: "gone"}, nil); err != nil {
 			t.Fatal(err)
 		}
-		list := func(q registry.SetQuery) string {
-			sets, _, err := s.ChangeSets(ctx, tenant, access.Scope{All: true}, q)
+		list := func(q changes.Query) string {
+			sets, _, err := changessql.New(db).ChangeSets(ctx, tenant, []changes.View{{Kind: iot.KindManagedObject, Documents: s.Objects(), Scope: access.Scope{All: true}}, {Kind: iot.KindRelation, Documents: s.Links(), Scope: access.Scope{All: true}}}, q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +231,7 @@ func TestLatestChangeSetsAreFoundBehindLargeOnes(t *testing.T) {
 			}
 			return strings.Join(out, ", ")
 		}
-		for want, q := range map[string]registry.SetQuery{
+		for want, q := range map[string]changes.Query{
 			"gone:30, large:150, one 59:1, one 58:1": {Limit: 4},
 			"one 57:1, one 56:1":                     {Limit: 2, Offset: 4},
 			"one 1:1, one 0:1":                       {Limit: 5, Offset: 60},

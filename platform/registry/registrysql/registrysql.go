@@ -146,7 +146,7 @@ func insert(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, n registry.New, 
 		return err
 	}
 	if n.Parent != 0 {
-		_, err := link(ctx, tx, t, n.Parent, n.Kind, []iot.ID{o.ID})
+		_, err := link(ctx, tx, t, n.Parent, n.Kind, []iot.ID{o.ID}, rev)
 		return err
 	}
 	return nil
@@ -335,8 +335,12 @@ func remove(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, o iot.ManagedObj
 	if err := supersede(ctx, tx, t, o, rev, true); err != nil {
 		return err
 	}
-	for _, q := range []string{`DELETE FROM managed_object WHERE tenant = ? AND id = ?`, `DELETE FROM object_state WHERE tenant = ? AND id = ?`,
-		`DELETE FROM object_child WHERE tenant = ? AND parent = ?`, `DELETE FROM object_child WHERE tenant = ? AND child = ?`, `DELETE FROM external_id WHERE tenant = ? AND id = ?`} {
+	for _, end := range []string{"parent", "child"} {
+		if _, err := unlink(ctx, tx, rev, "m.tenant = ? AND m."+end+" = ?", string(t), int64(o.ID)); err != nil {
+			return err
+		}
+	}
+	for _, q := range []string{`DELETE FROM managed_object WHERE tenant = ? AND id = ?`, `DELETE FROM object_state WHERE tenant = ? AND id = ?`, `DELETE FROM external_id WHERE tenant = ? AND id = ?`} {
 		if _, err := tx.Exec(ctx, q, string(t), int64(o.ID)); err != nil {
 			return err
 		}

@@ -11,16 +11,16 @@ import (
 )
 
 // Link implements registry.Relations.
-func (s *Store) Link(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) (added []iot.ID, err error) {
+func (s *Store) Link(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID, rev sqlkit.Revision) (added []iot.ID, err error) {
 	defer s.moved(t, structure)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		added, err = link(ctx, tx, t, parent, kind, children)
+		added, err = link(ctx, tx, t, parent, kind, children, rev)
 		return err
 	})
 	return added, err
 }
 
-func link(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) ([]iot.ID, error) {
+func link(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID, rev sqlkit.Revision) ([]iot.ID, error) {
 	// Two links at once could close a circle that neither sees.
 	if err := tx.Lock(ctx, "relations", string(t)); err != nil {
 		return nil, err
@@ -44,10 +44,10 @@ func link(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent iot.ID, kin
 		if c == parent || slices.Contains(above, c) {
 			return nil, registry.ErrCycle
 		}
-		count, err := tx.Exec(ctx, `INSERT INTO object_child (tenant, parent, kind, child, pos)
-			SELECT ?, ?, ?, ?, COALESCE(MAX(pos), 0) + 1 FROM object_child WHERE tenant = ? AND parent = ? AND kind = ?
+		count, err := tx.Exec(ctx, `INSERT INTO object_child (tenant, parent, kind, child, since, rev_by, rev_set, pos)
+			SELECT ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(pos), 0) + 1 FROM object_child WHERE tenant = ? AND parent = ? AND kind = ?
 			ON CONFLICT (tenant, parent, kind, child) DO NOTHING`,
-			string(t), int64(parent), int64(kind), int64(c), string(t), int64(parent), int64(kind))
+			string(t), int64(parent), int64(kind), int64(c), rev.At.UnixMilli(), rev.By, rev.Set, string(t), int64(parent), int64(kind))
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func link(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, parent iot.ID, kin
 }
 
 // Unlink implements registry.Relations.
-func (s *Store) Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID) (n int, err error) {
+func (s *Store) Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind iot.ChildKind, children []iot.ID, rev sqlkit.Revision) (n int, err error) {
 	defer s.moved(t, structure)
 	err = s.db.Write(ctx, func(tx *sqlkit.Tx) error {
 		n = 0
@@ -70,7 +70,7 @@ func (s *Store) Unlink(ctx context.Context, t iot.TenantID, parent iot.ID, kind 
 			return err
 		}
 		for _, c := range children {
-			count, err := tx.Exec(ctx, `DELETE FROM object_child WHERE tenant = ? AND parent = ? AND kind = ? AND child = ?`, string(t), int64(parent), int64(kind), int64(c))
+			count, err := unlink(ctx, tx, rev, `m.tenant = ? AND m.parent = ? AND m.kind = ? AND m.child = ?`, string(t), int64(parent), int64(kind), int64(c))
 			if err != nil {
 				return err
 			}

@@ -1,9 +1,11 @@
 package registrytest
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -26,10 +28,15 @@ func (f *fixture) rename(id iot.ID, r sqlkit.Revision, name string) {
 	}
 }
 
-func (f *fixture) undo(name string, r sqlkit.Revision) ([]registry.ObjectChange, []registry.Conflict) {
+// views are what a scope of objects shows of objects and relations.
+func (f *fixture) views(scope access.Scope) []changes.View {
+	return []changes.View{{Kind: iot.KindManagedObject, Documents: f.s.Objects(), Scope: scope}, {Kind: iot.KindRelation, Documents: f.s.Links(), Scope: scope}}
+}
+
+func (f *fixture) undo(name string, r sqlkit.Revision) ([]changes.Change, []changes.Conflict) {
 	f.t.Helper()
 	refused := errors.New("refused")
-	done, conflicts, err := f.s.Undo(f.ctx, tenant, registry.Undo{Set: name, Rev: r, Reason: "why", Decide: func(_ []registry.ObjectChange, c []registry.Conflict) error {
+	done, conflicts, err := f.log.Undo(f.ctx, tenant, changes.Undo{Set: name, Rev: r, Reason: "why", Views: f.views(everything), Decide: func(_ []changes.Change, c []changes.Conflict) error {
 		if len(c) > 0 {
 			return refused
 		}
@@ -41,11 +48,20 @@ func (f *fixture) undo(name string, r sqlkit.Revision) ([]registry.ObjectChange,
 	return done, conflicts
 }
 
+// nameIn is the name in a version of an object.
+func nameIn(raw []byte) string {
+	var o iot.ManagedObject
+	if json.Unmarshal(raw, &o) != nil {
+		return ""
+	}
+	return o.Name
+}
+
 // sets lists the names of the change sets in scope, each with how many changes it has there.
-func (f *fixture) sets(scope access.Scope, q registry.SetQuery) map[string]int {
+func (f *fixture) sets(scope access.Scope, q changes.Query) map[string]int {
 	f.t.Helper()
 	q.Limit, q.Count = 100, true
-	all, n, err := f.s.ChangeSets(f.ctx, tenant, scope, q)
+	all, n, err := f.log.ChangeSets(f.ctx, tenant, f.views(scope), q)
 	if err != nil || n != len(all) {
 		f.t.Fatal(n, all, err)
 	}
@@ -87,31 +103,31 @@ func testUndo(t *testing.T, f *fixture) {
 	if err := f.s.Create(f.ctx, tenant, []registry.New{{Object: iot.ManagedObject{ID: made, Name: "c", Owner: "ann", CreationTime: r.At, LastUpdated: r.At}}}, r); err != nil {
 		t.Fatal(err)
 	}
-	f.expect(f.sets(everything, registry.SetQuery{}), map[string]int{"set0": 2, "big": 4})
-	f.expect(f.sets(everything, registry.SetQuery{Object: deleted}), map[string]int{"set0": 1, "big": 1})
-	f.expect(f.sets(everything, registry.SetQuery{From: rev(1).At}), map[string]int{"big": 4})
-	f.expect(f.sets(everything, registry.SetQuery{By: "bob"}), map[string]int{})
+	f.expect(f.sets(everything, changes.Query{}), map[string]int{"set0": 2, "big": 4})
+	f.expect(f.sets(everything, changes.Query{Object: deleted}), map[string]int{"set0": 1, "big": 1})
+	f.expect(f.sets(everything, changes.Query{From: rev(1).At}), map[string]int{"big": 4})
+	f.expect(f.sets(everything, changes.Query{By: "bob"}), map[string]int{})
 
 	other := f.add(`{"name":"child"}`)
-	if _, err := f.s.Link(f.ctx, tenant, made, iot.ChildAsset, []iot.ID{other}); err != nil {
+	if _, err := f.s.Link(f.ctx, tenant, made, iot.ChildAsset, []iot.ID{other}, set(3, "hang")); err != nil {
 		t.Fatal(err)
 	}
-	if _, conflicts := f.undo("big", set(4, "u")); len(conflicts) != 1 || conflicts[0].Object != made {
+	if _, conflicts := f.undo("big", set(4, "u")); len(conflicts) != 1 || conflicts[0].ID != made.String() {
 		t.Errorf("with a child: %+v", conflicts)
 	}
 	if got := f.query(""); got != "a2 c child" {
 		t.Errorf("a refused undo left %q", got)
 	}
-	if _, err := f.s.Unlink(f.ctx, tenant, made, iot.ChildAsset, []iot.ID{other}); err != nil {
+	if _, err := f.s.Unlink(f.ctx, tenant, made, iot.ChildAsset, []iot.ID{other}, set(4, "hang")); err != nil {
 		t.Fatal(err)
 	}
 	done, _ := f.undo("big", set(5, "u"))
 	if len(done) != 3 || f.query("") != "a b child" || f.query("has(c8y_IsDevice)") != "b" {
 		t.Errorf("done %+v, left %q", done, f.query(""))
 	}
-	s, changes, err := f.s.ChangeSet(f.ctx, tenant, everything, "u", 10)
-	if err != nil || len(changes) != 3 || s.Undoes != "big" || s.Reason != "why" {
-		t.Errorf("%+v %+v %v", s, changes, err)
+	s, seen, err := f.log.ChangeSet(f.ctx, tenant, f.views(everything), "u", 10)
+	if err != nil || len(seen) != 3 || s.Undoes != "big" || s.Reason != "why" {
+		t.Errorf("%+v %+v %v", s, seen, err)
 	}
 	f.rename(deleted, set(6, "later"), "b2")
 	if _, conflicts := f.undo("u", set(7, "uu")); len(conflicts) != 1 || conflicts[0].Set != "later" {
@@ -137,27 +153,27 @@ func testLog(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	bob := access.Scope{Owner: "bob"}
-	f.expect(f.sets(bob, registry.SetQuery{}), map[string]int{"set0": 1, "one": 1, "own" + mine.String(): 1})
-	f.expect(f.sets(access.Scope{Owner: "eve"}, registry.SetQuery{}), map[string]int{})
-	if _, changes, err := f.s.ChangeSet(f.ctx, tenant, bob, "one", 10); err != nil || len(changes) != 1 || changes[0].Object != mine {
-		t.Errorf("%+v %v", changes, err)
+	f.expect(f.sets(bob, changes.Query{}), map[string]int{"set0": 1, "one": 1, "own" + mine.String(): 1})
+	f.expect(f.sets(access.Scope{Owner: "eve"}, changes.Query{}), map[string]int{})
+	if _, seen, err := f.log.ChangeSet(f.ctx, tenant, f.views(bob), "one", 10); err != nil || len(seen) != 1 || seen[0].Object != mine {
+		t.Errorf("%+v %v", seen, err)
 	}
-	if _, changes, err := f.s.ChangeSet(f.ctx, tenant, bob, "end", 10); err != nil || len(changes) != 0 { // not even the former owner
-		t.Errorf("%+v %v", changes, err)
+	if _, seen, err := f.log.ChangeSet(f.ctx, tenant, f.views(bob), "end", 10); err != nil || len(seen) != 0 { // not even the former owner
+		t.Errorf("%+v %v", seen, err)
 	}
-	if _, changes, err := f.s.ChangeSet(f.ctx, tenant, everything, "one", 10); err != nil || len(changes) != 3 || changes[0].Before == nil || changes[0].Before.Name != "m" || changes[0].After.Name != "n"+mine.String() {
-		t.Errorf("%+v %v", changes, err)
+	if _, seen, err := f.log.ChangeSet(f.ctx, tenant, f.views(everything), "one", 10); err != nil || len(seen) != 3 || nameIn(seen[0].Before) != "m" || nameIn(seen[0].After) != "n"+mine.String() {
+		t.Errorf("%+v %v", seen, err)
 	}
-	if sets, _, err := f.s.ChangeSets(f.ctx, "other", everything, registry.SetQuery{Limit: 10}); err != nil || len(sets) != 0 {
+	if sets, _, err := f.log.ChangeSets(f.ctx, "other", f.views(everything), changes.Query{Limit: 10}); err != nil || len(sets) != 0 {
 		t.Errorf("another tenant sees %v %v", sets, err)
 	}
 	named := sqlkit.ChangeSet{ID: "one", At: rev(1).At, By: "ann", Reason: "first"}
-	if got, err := f.s.NameSet(f.ctx, tenant, named); err != nil || got != named {
+	if got, err := f.log.NameSet(f.ctx, tenant, named); err != nil || got != named {
 		t.Errorf("%+v %v", got, err)
 	}
 	second := named
 	second.By, second.Reason = "eve", "second"
-	if got, err := f.s.NameSet(f.ctx, tenant, second); err != nil || got != named {
+	if got, err := f.log.NameSet(f.ctx, tenant, second); err != nil || got != named {
 		t.Errorf("a second name won: %+v %v", got, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/sqlkit"
 	"github.com/isobar-iot/isobar/platform/registry"
@@ -23,26 +24,31 @@ const tenant = iot.TenantID("acme")
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// TestStore runs the suite; open returns an empty store.
-func TestStore(t *testing.T, open func(t *testing.T) registry.Driver) {
+// TestStore runs the suite; open returns an empty store and the change log of the same database.
+func TestStore(t *testing.T, open func(t *testing.T) (registry.Driver, changes.Store)) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"query language": testQueries, "order": testOrder, "scope": testScope, "paging is stable and counted": testPaging,
 		"update keeps history": testUpdate, "updates of many, all or none": testUpdateAll, "relations": testRelations, "external ids": testNames, "state": testState, "census": testCensus,
 		"delete": testDelete, "tenants never meet": testTenants, "concurrent updates are not lost": testConcurrent, "text search": testText,
 		"what is above an object": testAbove, "lists show what may be read": testReach, "undo": testUndo, "change log": testLog,
+		"undo of relations": testUndoLinks, "relations in the change log": testLogOfLinks, "relations of the past": testFormerLinks,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, &fixture{t, open(t), context.Background()}) })
+		t.Run(name, func(t *testing.T) {
+			s, log := open(t)
+			test(t, &fixture{t, s, log, context.Background()})
+		})
 	}
 }
 
 // TestLists runs only the part about lists under scopes.
 func TestLists(t *testing.T, open func(t *testing.T) registry.Driver) {
-	testReach(t, &fixture{t, open(t), context.Background()})
+	testReach(t, &fixture{t, open(t), nil, context.Background()})
 }
 
 type fixture struct {
 	t   *testing.T
 	s   registry.Driver
+	log changes.Store
 	ctx context.Context
 }
 
@@ -122,7 +128,7 @@ func testQueries(t *testing.T, f *fixture) {
 		many += fmt.Sprintf(`"t%d":"v%d",`, i, i)
 	}
 	d := f.add(`{"name":"ä*ö","n":[{"v":7},{"v":9}],"texts":{` + many + `"long":["` + strings.Repeat("y", 200) + `","short"]},"long":"` + strings.Repeat("x", 200) + `","deep":{"er":{"est":"d"}},"nested":{"list":["in"]}}`)
-	if _, err := f.s.Link(f.ctx, tenant, c, iot.ChildAsset, []iot.ID{b, a}); err != nil {
+	if _, err := f.s.Link(f.ctx, tenant, c, iot.ChildAsset, []iot.ID{b, a}, rev(0)); err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
@@ -183,13 +189,13 @@ func testQueries(t *testing.T, f *fixture) {
 		}
 	}
 	for kind, want := range map[iot.ChildKind]string{iot.ChildDevice: "", iot.ChildAddition: "ä*ö"} {
-		if _, err := f.s.Link(f.ctx, tenant, a, kind, []iot.ID{d}); err != nil {
+		if _, err := f.s.Link(f.ctx, tenant, a, kind, []iot.ID{d}, rev(0)); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.query("bygroupid(" + a.String() + ")"); got != want {
 			t.Errorf("with %v: got %q, want %q", kind, got, want)
 		}
-		if _, err := f.s.Unlink(f.ctx, tenant, a, kind, []iot.ID{d}); err != nil {
+		if _, err := f.s.Unlink(f.ctx, tenant, a, kind, []iot.ID{d}, rev(0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -350,7 +356,7 @@ func testUpdate(t *testing.T, f *fixture) {
 func testRelations(t *testing.T, f *fixture) {
 	a, b, c := f.add(`{"name":"a"}`), f.add(`{"name":"b"}`), f.add(`{"name":"c"}`)
 	link := func(p iot.ID, k iot.ChildKind, ids ...iot.ID) ([]iot.ID, error) {
-		return f.s.Link(f.ctx, tenant, p, k, ids)
+		return f.s.Link(f.ctx, tenant, p, k, ids, rev(0))
 	}
 	if added, err := link(a, iot.ChildDevice, c, b); err != nil || len(added) != 2 {
 		t.Fatal(added, err)
@@ -386,7 +392,7 @@ func testRelations(t *testing.T, f *fixture) {
 	if err != nil || !slices.Equal(above, []iot.ID{a}) {
 		t.Errorf("above %v %v", above, err)
 	}
-	if n, err := f.s.Unlink(f.ctx, tenant, a, iot.ChildDevice, []iot.ID{b, 99999}); err != nil || n != 1 {
+	if n, err := f.s.Unlink(f.ctx, tenant, a, iot.ChildDevice, []iot.ID{b, 99999}, rev(1)); err != nil || n != 1 {
 		t.Errorf("unlink %d %v", n, err)
 	}
 }
@@ -464,7 +470,7 @@ func testCensus(t *testing.T, f *fixture) {
 		kind   iot.ChildKind
 		child  iot.ID
 	}{{gateway, iot.ChildDevice, marked}, {gateway, iot.ChildDevice, plain}, {plain, iot.ChildDevice, sensor}, {marked, iot.ChildDevice, sensor}, {gateway, iot.ChildAsset, asset}} {
-		if _, err := f.s.Link(f.ctx, tenant, x.parent, x.kind, []iot.ID{x.child}); err != nil {
+		if _, err := f.s.Link(f.ctx, tenant, x.parent, x.kind, []iot.ID{x.child}, rev(0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -479,7 +485,7 @@ func testCensus(t *testing.T, f *fixture) {
 
 func testDelete(t *testing.T, f *fixture) {
 	a, b := f.add(`{"name":"a","x":{}}`, iot.ExternalID{Type: "t", Value: "v"}), f.add(`{"name":"b"}`)
-	if _, err := f.s.Link(f.ctx, tenant, b, iot.ChildAsset, []iot.ID{a}); err != nil {
+	if _, err := f.s.Link(f.ctx, tenant, b, iot.ChildAsset, []iot.ID{a}, rev(0)); err != nil {
 		t.Fatal(err)
 	}
 	refused := errors.New("refused")

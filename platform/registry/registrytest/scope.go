@@ -48,7 +48,7 @@ func (f *forest) shuffle(t *testing.T, x *fixture, r *rand.Rand, steps int) {
 		key := [2]iot.ID{parent, iot.ID(kind)}
 		switch r.IntN(8) {
 		case 0, 1, 2, 3, 4:
-			_, err := x.s.Link(x.ctx, tenant, parent, kind, []iot.ID{child})
+			_, err := x.s.Link(x.ctx, tenant, parent, kind, []iot.ID{child}, rev(0))
 			cycle := parent == child || slices.Contains(f.above(parent), child)
 			if (err != nil) != cycle {
 				t.Fatalf("link %d below %d: %v", child, parent, err)
@@ -60,7 +60,7 @@ func (f *forest) shuffle(t *testing.T, x *fixture, r *rand.Rand, steps int) {
 				f.parents[child][key] = true
 			}
 		case 5, 6:
-			if _, err := x.s.Unlink(x.ctx, tenant, parent, kind, []iot.ID{child}); err != nil {
+			if _, err := x.s.Unlink(x.ctx, tenant, parent, kind, []iot.ID{child}, rev(0)); err != nil {
 				t.Fatal(err)
 			}
 			delete(f.parents[child], key)

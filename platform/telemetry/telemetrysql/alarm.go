@@ -79,10 +79,10 @@ func replace(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old, next iot.A
 		return old, false, nil
 	}
 	next.ID, next.Source, next.Type, next.CreationTime, next.LastUpdated = old.ID, old.Source, old.Type, old.CreationTime, iot.FromMillis(rev.At.UnixMilli())
-	if err := supersede(ctx, tx, t, iot.KindAlarm, old.ID, old.LastUpdated, old, rev, false); err != nil {
+	if err := supersede(ctx, tx, t, iot.KindAlarm, old.ID, old.Source, old.LastUpdated, old, rev, false); err != nil {
 		return old, false, err
 	}
-	if _, err := tx.Exec(ctx, `UPDATE alarm SET text = ?, severity = ?, status = ?, time = ?, first = ?, count = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND id = ?`,
+	if _, err := tx.Exec(ctx, `UPDATE alarm SET text = ?, severity = ?, status = ?, time = ?, first = ?, count = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ?, returned = 0 WHERE tenant = ? AND id = ?`,
 		next.Text, string(next.Severity), string(next.Status), next.Time.UnixMilli(), firstOf(next), next.Count, rev.At.UnixMilli(), string(next.Fragments.AppendTo(nil)),
 		rev.By, rev.Set, string(t), int64(old.ID)); err != nil {
 		return old, false, err
@@ -126,7 +126,7 @@ func (s *Store) UpdateAlarms(ctx context.Context, t iot.TenantID, ids []iot.ID, 
 // DeleteAlarms implements telemetry.Alarms.
 func (s *Store) DeleteAlarms(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.AlarmQuery, rev sqlkit.Revision) ([]iot.Alarm, error) {
 	return s.removeAlarms(ctx, t, scope, q, func(tx *sqlkit.Tx, a iot.Alarm) error {
-		return supersede(ctx, tx, t, iot.KindAlarm, a.ID, a.LastUpdated, a, rev, true)
+		return supersede(ctx, tx, t, iot.KindAlarm, a.ID, a.Source, a.LastUpdated, a, rev, true)
 	})
 }
 

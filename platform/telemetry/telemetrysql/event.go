@@ -27,18 +27,20 @@ func scanEvent(r interface{ Scan(...any) error }) (e iot.Event, err error) {
 
 // CreateEvent implements telemetry.Events.
 func (s *Store) CreateEvent(ctx context.Context, t iot.TenantID, e iot.Event, rev sqlkit.Revision) error {
-	return s.db.Write(ctx, func(tx *sqlkit.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO event (tenant, id, source, type, text, time, created, updated, doc, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?)`,
-			string(t), int64(e.ID), int64(e.Source), e.Type, e.Text, e.Time.UnixMilli(), e.CreationTime.UnixMilli(), e.LastUpdated.UnixMilli(),
-			string(e.Fragments.AppendTo(nil)), rev.By, rev.Set)
-		if err != nil {
-			return err
-		}
-		if err := insertFragments(ctx, tx, t, e); err != nil {
-			return err
-		}
-		return tx.Note(ctx, telemetry.EventFact(t, iot.Created, e))
-	})
+	return s.db.Write(ctx, func(tx *sqlkit.Tx) error { return insertEvent(ctx, tx, t, e, rev) })
+}
+
+func insertEvent(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, e iot.Event, rev sqlkit.Revision) error {
+	_, err := tx.Exec(ctx, `INSERT INTO event (tenant, id, source, type, text, time, created, updated, doc, rev_by, rev_set) VALUES (?,?,?,?,?,?,?,?,?,?,?)`,
+		string(t), int64(e.ID), int64(e.Source), e.Type, e.Text, e.Time.UnixMilli(), e.CreationTime.UnixMilli(), e.LastUpdated.UnixMilli(),
+		string(e.Fragments.AppendTo(nil)), rev.By, rev.Set)
+	if err != nil {
+		return err
+	}
+	if err := insertFragments(ctx, tx, t, e); err != nil {
+		return err
+	}
+	return tx.Note(ctx, telemetry.EventFact(t, iot.Created, e))
 }
 
 // insertFragments keeps the index of top-level fragments. Rows per statement are bounded, so that texts of statements stay few.
@@ -140,28 +142,33 @@ func (s *Store) UpdateEvent(ctx context.Context, t iot.TenantID, id iot.ID, rev 
 			return nil
 		}
 		out.Text, out.Fragments, out.LastUpdated, written = next.Text, next.Fragments, iot.FromMillis(rev.At.UnixMilli()), true
-		if err := supersede(ctx, tx, t, iot.KindEvent, id, old.LastUpdated, old, rev, false); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `UPDATE event SET text = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ? WHERE tenant = ? AND id = ?`,
-			out.Text, rev.At.UnixMilli(), string(out.Fragments.AppendTo(nil)), rev.By, rev.Set, string(t), int64(id)); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `DELETE FROM event_fragment WHERE tenant = ? AND id = ?`, string(t), int64(id)); err != nil {
-			return err
-		}
-		if err := insertFragments(ctx, tx, t, out); err != nil {
-			return err
-		}
-		return tx.Note(ctx, telemetry.EventFact(t, iot.Updated, out))
+		return replaceEvent(ctx, tx, t, old, out, rev)
 	})
 	return out, written, err
+}
+
+// replaceEvent puts one version of an event in the place of another.
+func replaceEvent(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, old, next iot.Event, rev sqlkit.Revision) error {
+	if err := supersede(ctx, tx, t, iot.KindEvent, old.ID, old.Source, old.LastUpdated, old, rev, false); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE event SET text = ?, updated = ?, doc = ?, rev_by = ?, rev_set = ?, returned = 0 WHERE tenant = ? AND id = ?`,
+		next.Text, rev.At.UnixMilli(), string(next.Fragments.AppendTo(nil)), rev.By, rev.Set, string(t), int64(old.ID)); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM event_fragment WHERE tenant = ? AND id = ?`, string(t), int64(old.ID)); err != nil {
+		return err
+	}
+	if err := insertFragments(ctx, tx, t, next); err != nil {
+		return err
+	}
+	return tx.Note(ctx, telemetry.EventFact(t, iot.Updated, next))
 }
 
 // DeleteEvents implements telemetry.Events.
 func (s *Store) DeleteEvents(ctx context.Context, t iot.TenantID, scope access.Scope, q telemetry.EventQuery, rev sqlkit.Revision) ([]iot.Event, error) {
 	return s.removeEvents(ctx, t, scope, q, func(tx *sqlkit.Tx, e iot.Event) error {
-		return supersede(ctx, tx, t, iot.KindEvent, e.ID, e.LastUpdated, e, rev, true)
+		return supersede(ctx, tx, t, iot.KindEvent, e.ID, e.Source, e.LastUpdated, e, rev, true)
 	})
 }
 

@@ -136,12 +136,14 @@ func version[D any](r sqlkit.Superseded) (telemetry.Version[D], error) {
 	return v, json.Unmarshal(r.Doc, &v.Document)
 }
 
-func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, kind iot.Kind, id iot.ID, from time.Time, old any, rev sqlkit.Revision, deleted bool) error {
+// supersede keeps a version of what is a row of the table that is called like its kind.
+func supersede(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, kind iot.Kind, id, source iot.ID, from time.Time, old any, rev sqlkit.Revision, deleted bool) error {
 	doc, err := json.Marshal(old)
 	if err != nil {
 		return err
 	}
-	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(kind), ID: id.String(), From: from, Until: rev, Deleted: deleted, Doc: doc})
+	return tx.Supersede(ctx, sqlkit.Superseded{Tenant: string(t), Kind: string(kind), ID: id.String(), From: from, Until: rev, Deleted: deleted, Doc: doc,
+		Row: sqlkit.Row{Table: string(kind), ID: int64(id)}, Object: int64(source)})
 }
 
 // removeRows deletes the rows with the ids from tables.
