@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -42,31 +43,40 @@ func (p Pace) Handler(next http.Handler) http.Handler {
 		}
 		defer func() {
 			r.Body = b.ReadCloser // by which net/http knows that it was never asked for
-			switch {
-			case errors.Is(b.err, io.EOF):
-			case asked && !b.begun: // nothing comes
+			switch begun, err := b.state(); {
+			case errors.Is(err, io.EOF):
+			case asked && !begun: // nothing comes
 				_ = b.conn.SetReadDeadline(time.Now())
 			default:
 				_ = b.conn.SetReadDeadline(time.Now().Add(leftoverStall))
 			}
 		}()
 		next.ServeHTTP(w, r)
-		if b.err == nil && r.ProtoMajor == 1 && (b.begun || !asked) {
+		if begun, err := b.state(); err == nil && r.ProtoMajor == 1 && (begun || !asked) {
 			b.discard()
 		}
 	})
 }
 
-// body reads with a deadline that moves on as long as enough comes. It is used by one goroutine at a time, as any body.
+// body reads with a deadline that moves on as long as enough comes. It is read by one goroutine at a time, as any body; a proxy's may be the last one still when
+// the handler has returned.
 type body struct {
 	io.ReadCloser
+	conn *http.ResponseController
+
+	mu    sync.Mutex // guards what follows
 	pace  Pace
-	conn  *http.ResponseController
 	began time.Time
 	end   time.Time // of all reading, zero if there is none
 	n     int64
 	begun bool
-	err   error // once an end was met it stays
+	err   error // once an end was met, or the body was closed, it stays
+}
+
+func (b *body) state() (begun bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.begun, b.err
 }
 
 // discard sends the answer and reads the rest of the body, within the bounds of leftovers.
@@ -74,33 +84,54 @@ func (b *body) discard() {
 	if b.conn.Flush() != nil {
 		return
 	}
+	b.mu.Lock()
 	b.pace.Stall, b.began, b.n = leftoverStall, time.Now(), 0
 	b.end = b.began.Add(leftoverTime)
+	b.mu.Unlock()
 	_, _ = io.CopyN(io.Discard, b, leftoverBytes)
 }
 
-// Read implements io.Reader.
-func (b *body) Read(p []byte) (int, error) {
-	if b.err != nil {
-		return 0, b.err
+// Close implements io.Closer: a body that was closed is read by nobody.
+func (b *body) Close() error {
+	b.mu.Lock()
+	if b.err == nil {
+		b.err = http.ErrBodyReadAfterClose
 	}
+	b.mu.Unlock()
+	return b.ReadCloser.Close()
+}
+
+// until is when the next read must have brought something.
+func (b *body) until() (time.Time, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.begun = true
-	now := time.Now()
 	until := b.began.Add(b.pace.Stall + time.Duration(b.n/b.pace.Slowest)*time.Second)
-	if stall := now.Add(b.pace.Stall); stall.Before(until) {
+	if stall := time.Now().Add(b.pace.Stall); stall.Before(until) {
 		until = stall
 	}
 	if !b.end.IsZero() && b.end.Before(until) {
 		until = b.end
 	}
+	return until, b.err
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	until, err := b.until()
+	if err != nil {
+		return 0, err
+	}
 	_ = b.conn.SetReadDeadline(until) // what cannot have one, such as a recorder in a test, has none
 	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.n += int64(n)
-	if err != nil {
+	if err != nil && b.err == nil {
 		b.err = err
-		if errors.Is(err, io.EOF) {
-			_ = b.conn.SetReadDeadline(time.Time{}) // the server reads on, to see when the client goes away
-		}
+	}
+	if errors.Is(err, io.EOF) {
+		_ = b.conn.SetReadDeadline(time.Time{}) // the server reads on, to see when the client goes away
 	}
 	return n, err
 }
