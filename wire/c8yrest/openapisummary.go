@@ -333,5 +333,6 @@ var summaries = map[string]string{
 	"PUT /user/{tenant}/users/{user}/roles/inventory/{assignment}":    "Change the inventory roles of a user on an object",
 	"DELETE /user/{tenant}/users/{user}/roles/{role}":                 "Take a permission from a user",
 	"GET /user/{tenant}/users/{user}/tfa":                             "Get the second factor of a user",
+	"PUT /user/{tenant}/users/{user}/tfa":                             "Say whether a user needs a second factor",
 	"DELETE /user/{tenant}/users/{user}/totpSecret/revoke":            "Revoke the one-time codes of a user",
 }
