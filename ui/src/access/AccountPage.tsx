@@ -33,11 +33,7 @@ export function AccountPage() {
   return (
     <>
       <PageTitle title={words.account.title} sub={[user.userName, tenant].filter(Boolean).join(' · ')} />
-      <Tabs
-        value={active}
-        onChange={(value) => void navigate(`/account/${value}`, { replace: true })}
-        keepMounted={false}
-      >
+      <Tabs value={active} onChange={(value) => void navigate(`/account/${value}`, { replace: true })} keepMounted={false}>
         <TabBar label={words.account.tabsLabel} tabs={TABS} names={words.account.tabs} active={active} />
         <Tabs.Panel value="profile">
           <Profile user={user} />
