@@ -135,6 +135,7 @@ func inventoryRules() []rule {
 		{route: "GET " + mos + "/{id}/availability", request: one + "/availability", may: read},
 		{route: "GET " + mos + "/{id}/supportedMeasurements", request: one + "/supportedMeasurements", may: read},
 		{route: "GET " + mos + "/{id}/supportedSeries", request: one + "/supportedSeries", may: read},
+		{route: "GET " + mos + "/{id}/kpis", request: one + "/kpis", may: read},
 		{route: "GET " + mos + "/{id}/user", request: one + "/user", may: read},
 		{route: "PUT " + mos + "/{id}/user", request: mos + "/{machine}/user", body: `{"enabled":true}`, may: func(w *oracle.World, u oracle.User, x map[string]string) verdict {
 			if v := at(oracle.Change, oracle.ManagedObject, "machine")(w, u, x); v == deny || !u.Has("ROLE_INVENTORY_UPDATE") {

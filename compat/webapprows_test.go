@@ -81,6 +81,9 @@ func (w *webWorld) deviceRows() []webRow {
 		{key: object + "/childAdditions", query: []string{"query", "type eq c8y_Service", "pageSize", "1"}, equals: []string{"references/managedObject.name", "c8y_Service"}}, // no quotes, no $filter
 		{key: object + "/childDevices", query: []string{"pageSize", "1"}, equals: []string{"references/managedObject.name", "Valve"}},
 		{key: object + "/supportedMeasurements", equals: []string{"c8y_SupportedMeasurements", "[c8y_Temperature]"}},
+		{key: object + "/kpis", query: []string{"pageSize", "2000"}, equals: []string{"managedObjects/name", "Heat"}}, // without them no data point can be chosen
+		{key: objects, query: []string{"withTotalPages", "true", "query", "$filter=((not(has(c8y_Patch))) and (bygroupid(" + w.device + "))) $orderby=creationTime.date desc,creationTime desc"},
+			equals: []string{"managedObjects/name", "web_Other c8y_Service"}}, // so the versions of an entry of a repository are found, which are additions
 		{key: object + "/supportedSeries", equals: []string{"c8y_SupportedSeries", "[c8y_Temperature.T]"}},
 		{key: "GET /measurement/measurements/series", query: series, equals: []string{"series/type", "c8y_Temperature", "truncated", "false"}, need: "values.2026-01-01T10:00:00~000Z.0.min"},
 		{key: "GET /measurement/measurements/series", query: append([]string{"aggregationType", "MINUTELY"}, series...), equals: []string{"series/unit", "C"}, need: "values.2026-01-01T10:01:00~000Z.0.max"},
@@ -131,6 +134,12 @@ func (w *webWorld) administrationRows() []webRow {
 		{key: "GET /tenant/loginOptions/oauth2", status: "404"},
 		{key: "GET /tenant/security-options/password/strength.validity", equals: []string{"value", "false"}},
 	}
+	// saved forms
+	rows = append(rows, []webRow{
+		{key: "PUT /user/{tenant}/users/{user}/tfa", body: map[string]any{"tfaEnforced": false}, equals: []string{"tfaEnforced", "false"}},
+		{key: "PUT /tenant/options/password/limit.validity", body: map[string]any{"category": "password", "key": "limit.validity", "value": 90}, equals: []string{"value", "90"}},
+		{key: "PUT /tenant/options/storage.limitation", body: map[string]any{"category": "storage.limitation", "group.name": "business", "threshold.level": 80}, equals: []string{"threshold~level", "80", "category", "absent"}},
+	}...)
 	for _, option := range tenantOptions {
 		rows = append(rows, webRow{key: "GET /tenant/options/" + option, status: absent})
 	}

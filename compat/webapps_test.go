@@ -67,6 +67,7 @@ GET /identity/globalIds/{id}/externalIds
 GET /inventory/managedObjects/{id}
 GET /inventory/managedObjects/{id}/childAdditions
 GET /inventory/managedObjects/{id}/childDevices
+GET /inventory/managedObjects/{id}/kpis
 GET /inventory/managedObjects/{id}/supportedMeasurements
 GET /inventory/managedObjects/{id}/supportedSeries
 GET /measurement/measurements/series
@@ -96,6 +97,9 @@ GET /tenant/system/options/two-factor-authentication/tenant-scope-settings.enabl
 GET /tenant/tenants
 GET /tenant/tenants/{tenant}/tfa
 GET /tenant/tenants/{tenant}/trusted-certificates
+PUT /tenant/options/password/limit.validity
+PUT /tenant/options/storage.limitation
+PUT /user/{tenant}/users/{user}/tfa
 GET /user/inventoryroles
 GET /user/{tenant}/groups
 `
@@ -178,6 +182,7 @@ func newWebWorld(t *testing.T, s *rig.Server) *webWorld {
 		w.admin.Want(t, 201, "POST", objects+"/"+w.device+"/childAdditions", map[string]any{"name": kind, "type": kind}, nil)
 	}
 	w.admin.Create(t, objects, map[string]any{"name": "Report", "type": "c8y_Report", "c8y_Report": map[string]any{}, "c8y_IsNavigatorNode": map[string]any{}})
+	w.admin.Create(t, objects, map[string]any{"name": "Heat", "c8y_Kpi": map[string]any{"fragment": "c8y_Temperature", "series": "T"}, "c8y_Global": map[string]any{}})
 	w.admin.Create(t, objects, map[string]any{"name": "with", "type": "c8y_Firmware", "url": "https://example.org/x"})
 	w.admin.Create(t, objects, map[string]any{"name": "without", "type": "c8y_Firmware"})
 	w.admin.Want(t, 201, "POST", "/identity/globalIds/"+w.device+"/externalIds", map[string]string{"type": "c8y_Serial", "externalId": "pump-1"}, nil)

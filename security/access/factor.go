@@ -59,11 +59,16 @@ func (u *Users) Factor(ctx context.Context, p iot.Principal, name iot.UserName) 
 	if err != nil {
 		return FactorState{}, err
 	}
-	s, err := u.factorOf(ctx, p.Tenant, user)
+	return u.factorState(ctx, p.Tenant, user)
+}
+
+// factorState is factorOf with the time of the last code.
+func (u *Users) factorState(ctx context.Context, t iot.TenantID, user User) (FactorState, error) {
+	s, err := u.factorOf(ctx, t, user)
 	if err != nil {
 		return s, err
 	}
-	f, err := u.d.Store.Factor(ctx, p.Tenant, user.Name)
+	f, err := u.d.Store.Factor(ctx, t, user.Name)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, sqlkit.Fault("access.Factor", err)
 	}
@@ -180,8 +185,9 @@ func (u *Users) RevokeFactor(ctx context.Context, p iot.Principal, name iot.User
 	return u.markFactor(ctx, p, user, false, "TOTP revoked")
 }
 
-// EnforceFactor says whether a user whom p may manage must have a second factor even if the tenant does not demand one. Nobody lifts the demand from themselves.
-func (u *Users) EnforceFactor(ctx context.Context, p iot.Principal, name iot.UserName, must bool) error {
+// EnforceFactor says whether a user whom p may manage must have a second factor even if the tenant does not demand one, and returns how the user stands to it then.
+// Nobody lifts the demand from themselves.
+func (u *Users) EnforceFactor(ctx context.Context, p iot.Principal, name iot.UserName, must bool) (FactorState, error) {
 	const op = fault.Op("access.EnforceFactor")
 	var user User
 	changed := false
@@ -198,13 +204,15 @@ func (u *Users) EnforceFactor(ctx context.Context, p iot.Principal, name iot.Use
 		user.MustTFA = must
 		return u.putUser(ctx, p, user, false)
 	})
-	if err != nil || !changed {
-		return err
+	if err != nil {
+		return FactorState{}, err
 	}
-	u.changed(p.Tenant, user.Name)
-	activity := map[bool]string{true: "TOTP demanded", false: "TOTP no longer demanded"}[must]
-	u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: activity, Text: "Second factor of '" + string(user.Name) + "'"})
-	return nil
+	if changed {
+		u.changed(p.Tenant, user.Name)
+		activity := map[bool]string{true: "TOTP demanded", false: "TOTP no longer demanded"}[must]
+		u.d.Audit.Record(ctx, p, iot.AuditRecord{Type: "User", Activity: activity, Text: "Second factor of '" + string(user.Name) + "'"})
+	}
+	return u.factorState(ctx, p.Tenant, user)
 }
 
 func (u *Users) markFactor(ctx context.Context, p iot.Principal, user User, active bool, activity string) error {

@@ -36,6 +36,7 @@ func inventoryCases() []permissionCase {
 		{"GET " + mo + "/{dev}/history", "", [people]int{401, 403, 200, 403, 200, 404}},
 		{"GET " + mo + "/{dev}/availability", "", [people]int{401, 403, 200, 403, 200, 404}},
 		{"GET " + mo + "/{dev}/supportedSeries", "", [people]int{401, 403, 200, 403, 200, 404}},
+		{"GET " + mo + "/{dev}/kpis", "", [people]int{401, 403, 200, 403, 200, 404}},
 		{"GET " + mo + "/{dev}/user", "", [people]int{401, 403, 200, 403, 200, 404}},
 		{"PUT " + mo + "/{dev}/user", `{"enabled":true}`, [people]int{401, 403, 403, 200, 200, 404}},
 		{"POST /inventory/binaries", "x", [people]int{401, 403, 403, 201, 201, 201}},

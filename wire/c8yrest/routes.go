@@ -43,7 +43,7 @@ func inventoryRoutes() []Route {
 	out := []Route{
 		post(mo, createObjects), dated(get(mo, listObjects)), put(mo, updateObjects), dated(get(mo+"/count", countObjects)),
 		dated(tagged(get(mo+"/{id}", getObject))), put(mo+"/{id}", updateObject), del(mo+"/{id}", deleteObject),
-		get(mo+"/{id}/availability", getAvailability), get(mo+"/{id}/supportedMeasurements", supportedMeasurements), get(mo+"/{id}/supportedSeries", supportedSeries),
+		get(mo+"/{id}/availability", getAvailability), get(mo+"/{id}/supportedMeasurements", supportedMeasurements), get(mo+"/{id}/supportedSeries", supportedSeries), get(mo+"/{id}/kpis", listKPIs),
 		get(mo+"/{id}/user", getObjectUser), put(mo+"/{id}/user", putObjectUser), get(mo+"/{id}/history", getHistory),
 		dated(get(mo+"/{id}/deviceParents", listParents)), dated(get(mo+"/{id}/assetParents", listParents)), dated(get(mo+"/{id}/additionParents", listParents)),
 		post("/inventory/binaries", createBinary), get("/inventory/binaries", listBinaries), download(get("/inventory/binaries/{id}", getBinary)),

@@ -262,6 +262,19 @@ func supportedSeries(c *call) error {
 	return c.supported("c8y_SupportedSeries", func(i series.Info) string { return i.Fragment + "." + i.Series })
 }
 
+// listKPIs is c8y: the data points of the library, as managed objects with c8y_Kpi, for a device. Applications match them with what the device measures.
+func listKPIs(c *call) error {
+	id, err := c.id("id", "managedObject")
+	if err != nil {
+		return err
+	}
+	if _, err := c.s.Registry.Get(c.ctx, c.p, id); err != nil {
+		return err
+	}
+	c.query.Set("fragmentType", "c8y_Kpi")
+	return listObjects(c)
+}
+
 func supportedMeasurements(c *call) error {
 	return c.supported("c8y_SupportedMeasurements", func(i series.Info) string { return i.Fragment })
 }

@@ -112,14 +112,11 @@ func enforceTFA(c *call) error {
 	if err != nil {
 		return err
 	}
-	name := iot.UserName(c.r.PathValue("user"))
-	if err := c.s.Users.EnforceFactor(c.ctx, c.p, name, must); err != nil {
+	f, err := c.s.Users.EnforceFactor(c.ctx, c.p, iot.UserName(c.r.PathValue("user")), must)
+	if err != nil {
 		return err
 	}
-	return c.stored(http.StatusOK, "", "", func() ([]byte, error) {
-		f, err := c.s.Users.Factor(c.ctx, c.p, name)
-		return factorJSON(f), err
-	})
+	return c.stored(http.StatusOK, "", "", func() ([]byte, error) { return factorJSON(f), nil })
 }
 
 func factorJSON(f access.FactorState) []byte {

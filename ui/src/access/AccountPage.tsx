@@ -10,6 +10,7 @@ import { putCurrentUser, putOwnPassword } from '../api/user';
 import { Badge } from '../parts/Badges';
 import { Panel, sayDone } from '../parts/Bits';
 import { PageTitle, Rows, Shown } from '../parts/States';
+import { TabBar } from '../parts/TabBar';
 import { useCurrentUser, useTenant } from '../shell/session';
 import { text } from '../text';
 import { words } from '../text/access';
@@ -28,23 +29,12 @@ export function AccountPage() {
   const user = useCurrentUser().data;
   const tenant = useTenant().data?.name;
   if (!user) return <Rows count={4} />;
+  const active = TABS.find((one) => one === tab) ?? 'profile';
   return (
     <>
       <PageTitle title={words.account.title} sub={[user.userName, tenant].filter(Boolean).join(' · ')} />
-      <Tabs
-        value={TABS.find((one) => one === tab) ?? 'profile'}
-        onChange={(value) => void navigate(`/account/${value}`, { replace: true })}
-        keepMounted={false}
-      >
-        <div className="scroller" style={{ marginBottom: 16 }}>
-          <Tabs.List aria-label={words.account.tabsLabel} style={{ flexWrap: 'nowrap', minWidth: 'max-content' }}>
-            {TABS.map((one) => (
-              <Tabs.Tab key={one} value={one} data-testid={`tab-${one}`}>
-                {words.account.tabs[one]}
-              </Tabs.Tab>
-            ))}
-          </Tabs.List>
-        </div>
+      <Tabs value={active} onChange={(value) => void navigate(`/account/${value}`, { replace: true })} keepMounted={false}>
+        <TabBar label={words.account.tabsLabel} tabs={TABS} names={words.account.tabs} active={active} />
         <Tabs.Panel value="profile">
           <Profile user={user} />
         </Tabs.Panel>

@@ -2,7 +2,7 @@ import './access.css';
 import { Anchor, Button, Checkbox, Group, Switch, Tabs, Text, TextInput, Title } from '@mantine/core';
 import { IconHistory, IconTrash, IconUserQuestion } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef, useState, type FormEvent } from 'react';
+import { useEffect, useState, type FormEvent } from 'react';
 import { Link, useNavigate, useParams, useSearchParams } from 'react-router';
 import type { User } from '../api/shape';
 import { addToGroup, deleteUser, getUser, putUser, removeFromGroup } from '../api/user';
@@ -10,6 +10,7 @@ import { Panel, sayDone, sayFailed } from '../parts/Bits';
 import { Confirm } from '../parts/Confirm';
 import { sayTime } from '../parts/say';
 import { Empty, Rows, Shown } from '../parts/States';
+import { TabBar } from '../parts/TabBar';
 import { useCurrentUser, useHasRole, useTenant } from '../shell/session';
 import { text } from '../text';
 import { words } from '../text/access';
@@ -58,10 +59,6 @@ function Loaded({ tenant, user, tab }: { tenant: string; user: User; tab: (typeo
   const self = useCurrentUser().data?.id === user.id;
   const mayChange = useHasRole(NEED, 'ROLE_USER_MANAGEMENT_CREATE');
   const full = [user.firstName, user.lastName].filter(Boolean).join(' ');
-  const bar = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    bar.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
-  }, [tab]);
   useEffect(() => {
     document.title = `${user.userName} · ${text.app.name}`;
   }, [user.userName]);
@@ -128,15 +125,7 @@ function Loaded({ tenant, user, tab }: { tenant: string; user: User; tab: (typeo
         onChange={(value) => void navigate(`${path}/${value}`, { replace: true })}
         keepMounted={false}
       >
-        <div ref={bar} className="scroller" style={{ marginBottom: 16 }}>
-          <Tabs.List aria-label={words.users.tabsLabel} style={{ flexWrap: 'nowrap', minWidth: 'max-content' }}>
-            {TABS.map((one) => (
-              <Tabs.Tab key={one} value={one} data-testid={`tab-${one}`}>
-                {words.users.tabs[one]}
-              </Tabs.Tab>
-            ))}
-          </Tabs.List>
-        </div>
+        <TabBar label={words.users.tabsLabel} tabs={TABS} names={words.users.tabs} active={tab} />
         <Tabs.Panel value="details">
           <Details tenant={tenant} user={user} self={self} mayChange={mayChange} />
         </Tabs.Panel>

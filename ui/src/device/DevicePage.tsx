@@ -1,7 +1,7 @@
 import { ActionIcon, Anchor, Button, Group, Tabs, Text, TextInput, Title } from '@mantine/core';
 import { IconPencil } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { ApiError } from '../api/http';
 import { getDevice, putDevice } from '../api/inventory';
@@ -13,6 +13,7 @@ import { AlarmCounts, Reachable, Sends } from '../parts/Badges';
 import { sayDone, sayFailed } from '../parts/Bits';
 import { sayName } from '../parts/say';
 import { Empty, Failed, Rows } from '../parts/States';
+import { TabBar } from '../parts/TabBar';
 import { useHasRole } from '../shell/session';
 import { text } from '../text';
 import { DeviceAlarms, DeviceEvents } from './Happenings';
@@ -53,10 +54,6 @@ function BackLink() {
 
 function Loaded({ device, tab }: { device: Device; tab: Tab }) {
   const navigate = useNavigate();
-  const bar = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    bar.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
-  }, [tab]);
   useEffect(() => {
     document.title = `${nameOf(device)} · ${text.app.name}`;
   }, [device]);
@@ -68,15 +65,7 @@ function Loaded({ device, tab }: { device: Device; tab: Tab }) {
         onChange={(value) => void navigate(`/device/${device.id}/${value}`, { replace: true })}
         keepMounted={false}
       >
-        <div ref={bar} className="scroller" style={{ marginBottom: 16 }}>
-          <Tabs.List aria-label={text.device.tabsLabel} style={{ flexWrap: 'nowrap', minWidth: 'max-content' }}>
-            {TABS.map((one) => (
-              <Tabs.Tab key={one} value={one} data-testid={`tab-${one}`}>
-                {text.device.tabs[one]}
-              </Tabs.Tab>
-            ))}
-          </Tabs.List>
-        </div>
+        <TabBar label={text.device.tabsLabel} tabs={TABS} names={text.device.tabs} active={tab} />
         {TABS.map((one) => (
           <Tabs.Panel key={one} value={one}>
             <Suspense fallback={<Rows count={4} />}>{one === tab && <Content device={device} tab={tab} />}</Suspense>

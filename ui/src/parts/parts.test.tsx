@@ -10,6 +10,7 @@ import { DeviceCards } from '../fleet/DeviceRows';
 import { Sends } from './Badges';
 import { saySeries, sayAge, sayName } from './say';
 import { Shown } from './States';
+import { hidden } from './TabBar';
 
 const show = (node: ReactNode) =>
   render(
@@ -82,4 +83,14 @@ test('names and ages are said in words', () => {
   expect(sayName('flow_rate')).toBe('Flow rate');
   expect(sayAge(0, 12_000)).toBe('12 s ago');
   expect(sayAge(0, 3 * 86_400_000)).toBe('3 days ago');
+});
+
+test('a row that is longer than its place says at which ends', () => {
+  const row = (scrollLeft: number, scrollWidth: number) => hidden({ scrollLeft, clientWidth: 100, scrollWidth });
+  expect(row(0, 100)).toBe('');
+  expect(row(0, 101)).toBe(''); // rounding
+  expect(row(0, 180)).toBe('end');
+  expect(row(40, 180)).toBe('start end');
+  expect(row(80, 180)).toBe('start');
+  expect(row(-40, 180)).toBe('start end'); // from right to left
 });
