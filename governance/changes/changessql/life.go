@@ -50,7 +50,7 @@ func scanVersion(r *sql.Rows) (x version, err error) {
 	return x, err
 }
 
-// named returns the versions of a document that the set made or ended, oldest first. They are few: indexes lead from sets to them.
+// named returns the versions of a document that the set made or ended, oldest first. The sets, not the document, must lead to them: it may have many versions.
 func (l *life) named(ctx context.Context, q sqlkit.Queryer, id string) (out []version, err error) {
 	for _, column := range []string{"change_set", "from_set"} {
 		err := sqlkit.Each(ctx, q, func(r *sql.Rows) error {
@@ -59,7 +59,7 @@ func (l *life) named(ctx context.Context, q sqlkit.Queryer, id string) (out []ve
 				out = append(out, x)
 			}
 			return err
-		}, `SELECT `+versionColumns+` FROM history WHERE tenant = ? AND `+column+` = ? AND kind = ? AND id = ?`, string(l.tenant), l.set, string(l.view.Kind), id)
+		}, `SELECT `+versionColumns+` FROM history WHERE tenant = ? AND `+column+` = ? AND kind = ? AND id || '' = ?`, string(l.tenant), l.set, string(l.view.Kind), id)
 		if err != nil {
 			return nil, err
 		}
