@@ -56,13 +56,34 @@ func (s *Store) ChangeSets(ctx context.Context, t iot.TenantID, views []changes.
 	if err != nil {
 		return nil, 0, err
 	}
-	for i := range out { // the looks may have cut off the beginning of a set
-		text, args := s.meeting(t, views, part{set: out[i].ID, object: q.Object}, q)
-		if err := s.db.QueryRow(ctx, `SELECT COUNT(*)`+text, args...).Scan(&out[i].Changes); err != nil {
-			return nil, 0, err
+	return out, n, s.count(ctx, t, views, q, out)
+}
+
+// count counts the changes of some sets that a query asks for: the looks may have cut off the beginning of a set.
+func (s *Store) count(ctx context.Context, t iot.TenantID, views []changes.View, q changes.Query, sets []changes.Summary) error {
+	const most = 100 // sets per statement
+	counts := make(map[string]int, len(sets))
+	for some := range slices.Chunk(sets, most) {
+		p := part{object: q.Object}
+		for _, x := range some {
+			p.sets = append(p.sets, x.ID)
+		}
+		text, args := s.meeting(t, views, p, q)
+		err := sqlkit.Each(ctx, s.db, func(r *sql.Rows) error {
+			var id string
+			var n int
+			err := r.Scan(&id, &n)
+			counts[id] = n
+			return err
+		}, `SELECT c.sid, COUNT(*)`+text+` GROUP BY c.sid`, args...)
+		if err != nil {
+			return err
 		}
 	}
-	return out, n, nil
+	for i := range sets {
+		sets[i].Changes = counts[sets[i].ID]
+	}
+	return nil
 }
 
 // latest returns a time since when there are at least so many changes, zero if there are fewer.
@@ -112,15 +133,13 @@ func (s *Store) ChangeSet(ctx context.Context, t iot.TenantID, views []changes.V
 		}
 		n += len(ids)
 		for _, id := range ids {
-			l := life{s: s, view: v, tenant: t, set: set}
-			steps, err := l.read(ctx, s.db, id)
+			l := life{view: v, tenant: t, set: set}
+			steps, err := l.shown(ctx, s.db, id)
 			if err != nil {
 				return out, nil, err
 			}
 			for _, c := range steps {
-				if c.set == set {
-					all = append(all, c.Change)
-				}
+				all = append(all, c.Change)
 			}
 		}
 	}
@@ -179,8 +198,8 @@ func (s *Store) reversed(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, u c
 			return nil, nil, err
 		}
 		for _, id := range ids {
-			l := life{s: s, view: v, tenant: t, set: u.Set, whole: true}
-			steps, err := l.read(ctx, tx, id)
+			l := life{view: v, tenant: t, set: u.Set}
+			steps, err := l.whole(ctx, tx, id)
 			if err != nil {
 				return nil, nil, err
 			}

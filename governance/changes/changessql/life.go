@@ -1,10 +1,12 @@
 package changessql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/isobar-iot/isobar/governance/changes"
 	"github.com/isobar-iot/isobar/iot"
@@ -17,18 +19,14 @@ type step struct {
 	set string
 }
 
-// life reads the part of the life of a document that begins with the first change of a set. It ends with the last one, or, if whole, with the first
-// change of another set after it or with the present: a document may have changed a million times before and since.
+// life reads what a set did to a document, which may have changed a million times before and since.
 type life struct {
-	s      *Store
 	view   changes.View
 	tenant iot.TenantID
 	set    string
-	whole  bool
 
-	uncounted bool // the first version that is read came in by itself, which is no change
-	steps     []step
-	before    json.RawMessage // nil: there is no document at this point
+	steps  []step
+	before json.RawMessage // nil: there is no document at this point
 }
 
 // errEnough ends the reading of rows.
@@ -43,26 +41,98 @@ type version struct {
 	object, peer int64
 }
 
-// read returns at least one step, of which the first belongs to the set.
-func (l *life) read(ctx context.Context, q sqlkit.Queryer, id string) ([]step, error) {
-	args := []any{string(l.tenant), string(l.view.Kind), id}
-	var oldest, first, last sql.NullInt64
-	if err := q.QueryRow(ctx, `SELECT MIN(seq), MIN(CASE WHEN change_set = ? OR from_set = ? THEN seq END), MAX(CASE WHEN change_set = ? OR from_set = ? THEN seq END)
-		FROM history WHERE tenant = ? AND kind = ? AND id = ?`, append([]any{l.set, l.set, l.set, l.set}, args...)...).Scan(&oldest, &first, &last); err != nil {
+const versionColumns = `seq, valid_from, from_by, from_set, valid_to, changed_by, change_set, deleted, doc, object, peer`
+
+func scanVersion(r *sql.Rows) (x version, err error) {
+	var from, to, deleted int64
+	err = r.Scan(&x.seq, &from, &x.made.By, &x.made.Set, &to, &x.ended.By, &x.ended.Set, &deleted, &x.raw, &x.object, &x.peer)
+	x.made.At, x.ended.At, x.deleted = sqlkit.Time(from), sqlkit.Time(to), deleted != 0
+	return x, err
+}
+
+// named returns the versions of a document that the set made or ended, oldest first. The sets, not the document, must lead to them: it may have many versions.
+func (l *life) named(ctx context.Context, q sqlkit.Queryer, id string) (out []version, err error) {
+	for _, column := range []string{"change_set", "from_set"} {
+		err := sqlkit.Each(ctx, q, func(r *sql.Rows) error {
+			x, err := scanVersion(r)
+			if !slices.ContainsFunc(out, func(y version) bool { return y.seq == x.seq }) {
+				out = append(out, x)
+			}
+			return err
+		}, `SELECT `+versionColumns+` FROM history WHERE tenant = ? AND `+column+` = ? AND kind = ? AND id || '' = ?`, string(l.tenant), l.set, string(l.view.Kind), id)
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(out, func(a, b version) int { return cmp.Compare(a.seq, b.seq) })
+	return out, nil
+}
+
+// cameIn reports whether a version is the first one of a document of a kind of which that is no change.
+func (l *life) cameIn(ctx context.Context, q sqlkit.Queryer, id string, x version) (bool, error) {
+	if l.view.Documents.Table().Births == "" {
+		return false, nil
+	}
+	var earlier int
+	err := q.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM history WHERE tenant = ? AND kind = ? AND id = ? AND seq < ? LIMIT 1) e`,
+		string(l.tenant), string(l.view.Kind), id, x.seq).Scan(&earlier)
+	return earlier == 0, err
+}
+
+// shown returns the changes that the set made.
+func (l *life) shown(ctx context.Context, q sqlkit.Queryer, id string) ([]step, error) {
+	versions, err := l.named(ctx, q, id)
+	if err != nil {
 		return nil, err
 	}
-	l.uncounted = l.view.Documents.Table().Births != "" && first == oldest
-	if first.Valid {
-		err := sqlkit.Each(ctx, q, func(r *sql.Rows) error {
-			var x version
-			var from, to, deleted int64
-			if err := r.Scan(&x.seq, &from, &x.made.By, &x.made.Set, &to, &x.ended.By, &x.ended.Set, &deleted, &x.raw, &x.object, &x.peer); err != nil {
+	for i, x := range versions {
+		came := false
+		if i == 0 {
+			if came, err = l.cameIn(ctx, q, id, x); err != nil {
+				return nil, err
+			}
+		}
+		next := l.before != nil && x.made.At.Equal(l.steps[len(l.steps)-1].At) // versions from before may not know who made them
+		if next || x.made.Set == l.set && !came {                              // else it is what the set found
+			l.begin(id, x.raw, x.made, x.object, x.peer)
+		}
+		l.before = nil
+		if x.ended.Set == l.set {
+			l.end(id, x)
+		}
+	}
+	now, err := l.view.Documents.Current(ctx, q, l.tenant, id)
+	if err == nil && now != nil && now.Rev.Set == l.set {
+		l.begin(id, now.Raw, now.Rev, int64(now.Object), int64(now.Peer))
+	}
+	return l.steps, err
+}
+
+// whole returns all changes from the first one of the set to the present, or to the first one of another set. It returns at least one step.
+func (l *life) whole(ctx context.Context, q sqlkit.Queryer, id string) ([]step, error) {
+	versions, err := l.named(ctx, q, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(versions) > 0 {
+		came, err := l.cameIn(ctx, q, id, versions[0])
+		if err != nil {
+			return nil, err
+		}
+		err = sqlkit.Each(ctx, q, func(r *sql.Rows) error {
+			x, err := scanVersion(r)
+			if err != nil {
 				return err
 			}
-			x.made.At, x.ended.At, x.deleted = sqlkit.Time(from), sqlkit.Time(to), deleted != 0
-			return l.add(id, x, last.Int64)
-		}, `SELECT seq, valid_from, from_by, from_set, valid_to, changed_by, change_set, deleted, doc, object, peer FROM history WHERE tenant = ? AND kind = ? AND id = ? AND seq >= ? ORDER BY seq`,
-			append(args, first.Int64)...)
+			if len(l.steps) > 0 || x.made.Set == l.set && !came { // else it is what the set found
+				l.begin(id, x.raw, x.made, x.object, x.peer)
+			}
+			l.end(id, x)
+			if x.ended.Set != l.set {
+				return errEnough
+			}
+			return nil
+		}, `SELECT `+versionColumns+` FROM history WHERE tenant = ? AND kind = ? AND id = ? AND seq >= ? ORDER BY seq`, string(l.tenant), string(l.view.Kind), id, versions[0].seq)
 		switch {
 		case errors.Is(err, errEnough):
 			return l.steps, nil
@@ -78,30 +148,19 @@ func (l *life) read(ctx context.Context, q sqlkit.Queryer, id string) ([]step, e
 		l.begin(id, now.Raw, now.Rev, int64(now.Object), int64(now.Peer))
 	}
 	if len(l.steps) == 0 { // it went between two reads
-		return []step{{Change: changes.Change{Kind: l.view.Kind, ID: id}}}, nil
+		return []step{{changes.Change{Kind: l.view.Kind, ID: id}, l.set}}, nil
 	}
 	return l.steps, nil
 }
 
-// add continues a life by a superseded version. latest is the last row that names the set.
-func (l *life) add(id string, x version, latest int64) error {
-	if len(l.steps) == 0 && (x.made.Set != l.set || l.uncounted) { // what it was before the set touched it
-		l.before = x.raw
-	} else {
-		l.begin(id, x.raw, x.made, x.object, x.peer)
-	}
-	if x.seq > latest && !l.whole {
-		return errEnough
-	}
+// end continues a life by the change that ends a version.
+func (l *life) end(id string, x version) {
 	c := step{changes.Change{Kind: l.view.Kind, ID: id, Object: iot.ID(x.object), Peer: iot.ID(x.peer), Action: iot.Updated, At: x.ended.At, By: x.ended.By, Before: x.raw}, x.ended.Set}
+	l.before = x.raw
 	if x.deleted {
 		c.Action, l.before = iot.Deleted, nil
 	}
 	l.steps = append(l.steps, c)
-	if l.whole && x.ended.Set != l.set {
-		return errEnough
-	}
-	return nil
 }
 
 // begin continues a life by a version that begins: by the change that ended the one before, or, if there is none, by a change of its own.

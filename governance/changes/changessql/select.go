@@ -32,9 +32,9 @@ func births(t changes.Table) string {
 
 // part says which part of all changes is looked at. Zero values leave nothing out.
 type part struct {
-	since  int64  // changes from then on
-	set    string // of this set
-	object iot.ID // of this managed object, or of what belongs to it
+	since  int64    // changes from then on
+	sets   []string // of these sets
+	object iot.ID   // of this managed object, or of what belongs to it
 }
 
 // seen returns the conditions on h and m that a change is in view.
@@ -66,9 +66,12 @@ func (s *Store) changed(t iot.TenantID, v changes.View, p part) (string, []any) 
 		endedCond, madeCond, isCond = " AND h.valid_to >= ?", " AND h.valid_to >= ? AND h.valid_from >= ?", isCond+" AND "+born(tb)+" >= ?"
 		ended, made, is = append(ended, p.since), append(made, p.since, p.since), append(is, p.since)
 	}
-	if p.set != "" {
-		endedCond, madeCond, isCond = endedCond+" AND h.change_set = ?", madeCond+" AND h.from_set = ?", isCond+" AND m.rev_set = ?"
-		ended, made, is = append(ended, p.set), append(made, p.set), append(is, p.set)
+	if len(p.sets) > 0 {
+		in := " IN " + sqlkit.In(len(p.sets))
+		endedCond, madeCond, isCond = endedCond+" AND h.change_set"+in, madeCond+" AND h.from_set"+in, isCond+" AND m.rev_set"+in
+		for _, id := range p.sets {
+			ended, made, is = append(ended, id), append(made, id), append(is, id)
+		}
 	}
 	if p.object != 0 {
 		of, ofNow, n := "h.object = ? AND h.object <> 0", tb.Object+" = ?", 1 // the index is for those only
