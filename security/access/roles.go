@@ -21,6 +21,11 @@ func Roles() []string {
 // reserved are permissions that reach beyond a tenant or speak for the platform; only members of management can grant them.
 var reserved = []string{"ROLE_DEVICE_BOOTSTRAP", "ROLE_TENANT_MANAGEMENT_CREATE", "ROLE_TENANT_MANAGEMENT_UPDATE"}
 
+// RolesOf lists the permissions that members of a tenant can give to each other, sorted.
+func RolesOf(t iot.TenantID) []string {
+	return slices.DeleteFunc(Roles(), func(r string) bool { return t != iot.Management && slices.Contains(reserved, r) })
+}
+
 // grantable returns a fault unless p may give all the roles to somebody who has had the given ones: they must exist, and not be reserved.
 func grantable(p iot.Principal, roles, had []string) error {
 	const op = fault.Op("access.Grant")

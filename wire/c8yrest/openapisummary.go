@@ -141,6 +141,7 @@ var summaries = map[string]string{
 	"GET /inventory/managedObjects/{id}/deviceParents":             "List the managed objects that have a managed object as their child device",
 	"GET /inventory/managedObjects/{id}/history":                   "List the former versions of a managed object",
 	"GET /inventory/managedObjects/{id}/supportedMeasurements":     "List the fragments of the measurements of a managed object",
+	"GET /inventory/managedObjects/{id}/kpis":                      "List the data points of the library that a device may have",
 	"GET /inventory/managedObjects/{id}/supportedSeries":           "List the series of the measurements of a managed object",
 	"GET /inventory/managedObjects/{id}/user":                      "Get the user of a device",
 	"PUT /inventory/managedObjects/{id}/user":                      "Enable or disable the user of a device",

@@ -167,7 +167,7 @@ func listRoles(c *call) error {
 	if err != nil {
 		return err
 	}
-	roles := access.Roles()
+	roles := access.RolesOf(c.p.Tenant)
 	p.total = len(roles)
 	return c.collection("rolecollection", "roles", p, func(o *object) error {
 		for _, r := range cut(p, roles) {
@@ -182,7 +182,7 @@ func getRole(c *call) error {
 		return err
 	}
 	role := c.r.PathValue("role")
-	if !slices.Contains(access.Roles(), role) {
+	if !slices.Contains(access.RolesOf(c.p.Tenant), role) {
 		return fault.E(fault.Op("c8yrest.Role"), fault.NotFound, "Cannot find the specified role")
 	}
 	var o object
