@@ -58,9 +58,9 @@ for (const base of [ISOBAR_HTTP, ISOBAR_HTTPS]) {
       if (cookies[name]?.httpOnly !== httpOnly || cookies[name].secure !== secure) throw new Error(`${name}: ${JSON.stringify(cookies[name])}`);
   });
   await step('what an application hands on reaches the page, and does not lead there again', async () => {
-    await page.goto(`${base}/apps/foreign/?error=denied&error_description=no&keep=1#/home`);
-    await page.getByTestId('login-user').waitFor();
-    if (!page.url().startsWith(`${base}${LOGIN}?error=denied`)) throw new Error(page.url());
+    await page.goto(`${base}/apps/foreign/?error=denied&error_description=not+invited&keep=1#/home`);
+    await page.getByTestId('login-refusal').filter({ hasText: 'not invited' }).waitFor();
+    if (page.url() !== `${base}${LOGIN}`) throw new Error(page.url()); // it is said once
     await logIn();
     await at('/apps/foreign/?keep=1#/home');
     await known();

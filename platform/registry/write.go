@@ -177,10 +177,11 @@ func (r *Registry) absent(ctx context.Context, t iot.TenantID, ids []iot.ID) int
 	}))
 }
 
-// meet finds out whether the owner that a draft names is a user, and notes in it if not. Who may not set an owner learns nothing about users.
+// meet finds out whether the owner that a draft names is a user, and notes in it if not. Who may not set an owner learns nothing about users. The
+// account of a device may come later than its object: registration in bulk and imports make them in that order.
 func (r *Registry) meet(ctx context.Context, p iot.Principal, d *Draft) error {
 	const op = fault.Op("registry.Owner")
-	if r.d.Knows == nil || d.Owner == nil || *d.Owner == "" || iot.UserName(*d.Owner) == p.User || r.d.Policy.Check(ctx, p, family(d.Fragments), access.Admin, access.Object{}) != nil {
+	if r.d.Knows == nil || d.Owner == nil || *d.Owner == "" || iot.UserName(*d.Owner) == p.User || iot.UserName(*d.Owner).IsDevice() || r.d.Policy.Check(ctx, p, family(d.Fragments), access.Admin, access.Object{}) != nil {
 		return nil
 	}
 	known, err := r.d.Knows(ctx, p.Tenant, iot.UserName(*d.Owner))
