@@ -430,6 +430,13 @@ func TestLeftovers(t *testing.T) {
 		}
 	}
 
+	// Who sends nothing has an answer, and an end.
+	silent := dial(fmt.Sprintf("POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size))
+	answered(silent, "none of a body")
+	if _, err := io.Copy(io.Discard, silent); err != nil {
+		t.Errorf("none of a body: the connection stays open: %v", err)
+	}
+
 	// Who never ends is not read for ever.
 	c := dial("POST /none HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 	block := append(append([]byte("100000\r\n"), make([]byte, 1<<20)...), "\r\n"...)

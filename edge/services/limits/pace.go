@@ -53,6 +53,7 @@ func (p Pace) Handler(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 		if begun, err := b.state(); err == nil && r.ProtoMajor == 1 && (begun || !asked) {
+			r.Body = b.ReadCloser // of a body that it does not know, net/http reads some before it answers
 			b.discard()
 		}
 	})
@@ -81,6 +82,7 @@ func (b *body) state() (begun bool, err error) {
 
 // discard sends the answer and reads the rest of the body, within the bounds of leftovers.
 func (b *body) discard() {
+	_ = b.conn.SetReadDeadline(time.Now().Add(leftoverStall)) // of a short rest as well
 	if b.conn.Flush() != nil {
 		return
 	}
