@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/isobar-iot/isobar/fault"
@@ -102,6 +103,14 @@ func (l *Log) Kinds() (out []iot.Kind) {
 	return out
 }
 
+func listed(kinds []iot.Kind) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
 // NameSet records the change set that a client names for what follows, and why. A set belongs to who named it first: a fault of kind Conflict for
 // everybody else.
 func (l *Log) NameSet(ctx context.Context, p iot.Principal, id, reason string) (sqlkit.ChangeSet, error) {
@@ -147,7 +156,7 @@ func (l *Log) ChangeSets(ctx context.Context, p iot.Principal, q Query) ([]Summa
 	const op = fault.Op("changes.ChangeSets")
 	for _, k := range q.Kinds {
 		if !slices.Contains(l.Kinds(), k) {
-			return nil, 0, fault.Errorf(op, fault.Invalid, "%.40q is no kind of change: there are %v", k, l.Kinds())
+			return nil, 0, fault.Errorf(op, fault.Invalid, "%.40q is no kind of change: there are %s", k, listed(l.Kinds()))
 		}
 	}
 	views, err := l.views(ctx, p, q.Kinds)
