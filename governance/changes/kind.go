@@ -33,6 +33,30 @@ func Decode[D any](raw json.RawMessage) (*D, error) {
 	return d, json.Unmarshal(raw, d)
 }
 
+// Versions reads the documents before and after a change; nil where there was none.
+func Versions[D any](c Change) (before, after *D, err error) {
+	if before, err = Decode[D](c.Before); err == nil {
+		after, err = Decode[D](c.After)
+	}
+	return before, after, err
+}
+
+// Apply makes a change, for Documents.Restore: remove takes a document away, put stores one in the place of another one, or of none, and returns it as it is stored.
+func Apply[D any](c *Change, remove func(D) error, put func(before *D, next D) (D, error)) error {
+	before, next, err := Versions[D](*c)
+	if err != nil {
+		return err
+	}
+	if next == nil {
+		return remove(*before)
+	}
+	stored, err := put(before, *next)
+	if err == nil {
+		c.After, err = json.Marshal(stored)
+	}
+	return err
+}
+
 // Conflict is why a change cannot be taken back.
 type Conflict struct {
 	Kind   iot.Kind

@@ -32,6 +32,12 @@ type Row struct {
 	ID    int64
 }
 
+// Made returns who made the row, and together with what; both are empty if there is no such row.
+func (x Row) Made(ctx context.Context, q Queryer, tenant string) (by, set string, err error) {
+	err = Each(ctx, q, func(r *sql.Rows) error { return r.Scan(&by, &set) }, `SELECT rev_by, rev_set FROM `+x.Table+` WHERE tenant = ? AND id = ?`, tenant, x.ID)
+	return by, set, err
+}
+
 // Supersede records a version that the transaction replaces or deletes. Every update and delete of a document goes through it:
 // together with the current row it is the append-only change log.
 func (tx *Tx) Supersede(ctx context.Context, s Superseded) error {
@@ -68,6 +74,19 @@ func (tx *Tx) Forget(ctx context.Context, tenant, kind, id string) error {
 	return err
 }
 
+const selectSuperseded = `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history `
+
+// superseded calls each with the versions in rows of selectSuperseded.
+func superseded(each func(Superseded) error) func(*sql.Rows) error {
+	return func(r *sql.Rows) error {
+		s, err := scanSuperseded(r)
+		if err != nil {
+			return err
+		}
+		return each(s)
+	}
+}
+
 // History returns the superseded versions of a document, oldest first.
 func (db *DB) History(ctx context.Context, tenant, kind, id string) ([]Superseded, error) {
 	var out []Superseded
@@ -75,28 +94,19 @@ func (db *DB) History(ctx context.Context, tenant, kind, id string) ([]Supersede
 		s, err := scanSuperseded(r)
 		out = append(out, s)
 		return err
-	}, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
-		WHERE tenant = ? AND kind = ? AND id = ? ORDER BY seq`, tenant, kind, id)
+	}, selectSuperseded+`WHERE tenant = ? AND kind = ? AND id = ? ORDER BY seq`, tenant, kind, id)
 	return out, err
 }
 
 // EachOf calls each with the superseded versions of documents of a kind, those of one document together and oldest first.
 func EachOf[T ~uint64](ctx context.Context, db *DB, tenant, kind string, ids []T, each func(Superseded) error) error {
 	cond, arg := AnyIDText(db.Dialect, "id", ids)
-	return Each(ctx, db, func(r *sql.Rows) error {
-		s, err := scanSuperseded(r)
-		if err != nil {
-			return err
-		}
-		return each(s)
-	}, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
-		WHERE tenant = ? AND kind = ? AND `+cond+` ORDER BY id, seq`, tenant, kind, arg)
+	return Each(ctx, db, superseded(each), selectSuperseded+`WHERE tenant = ? AND kind = ? AND `+cond+` ORDER BY id, seq`, tenant, kind, arg)
 }
 
 // AsOf returns the superseded version that was current at a time; sql.ErrNoRows if none was (then the current row may have been, or nothing).
 func (db *DB) AsOf(ctx context.Context, tenant, kind, id string, at time.Time) (Superseded, error) {
-	return scanSuperseded(db.QueryRow(ctx, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
-		WHERE tenant = ? AND kind = ? AND id = ? AND valid_from <= ? AND valid_to > ? ORDER BY seq DESC LIMIT 1`,
+	return scanSuperseded(db.QueryRow(ctx, selectSuperseded+`WHERE tenant = ? AND kind = ? AND id = ? AND valid_from <= ? AND valid_to > ? ORDER BY seq DESC LIMIT 1`,
 		tenant, kind, id, at.UnixMilli(), at.UnixMilli()))
 }
 
@@ -115,14 +125,7 @@ func (db *DB) Versions(ctx context.Context, tenant, kind, id string, at time.Tim
 // EachAsOf calls each with the superseded versions of all documents of a kind that were current at a time, at most limit of them, in the order in
 // which they ended. It looks at all that ended since, see Ended.
 func (db *DB) EachAsOf(ctx context.Context, tenant, kind string, at time.Time, limit int, each func(Superseded) error) error {
-	return Each(ctx, db, func(r *sql.Rows) error {
-		s, err := scanSuperseded(r)
-		if err != nil {
-			return err
-		}
-		return each(s)
-	}, `SELECT tenant, kind, id, valid_from, valid_to, changed_by, change_set, deleted, doc FROM history
-		WHERE tenant = ? AND kind = ? AND valid_to > ? AND valid_from <= ? ORDER BY valid_to, seq LIMIT ?`, tenant, kind, at.UnixMilli(), at.UnixMilli(), limit)
+	return Each(ctx, db, superseded(each), selectSuperseded+`WHERE tenant = ? AND kind = ? AND valid_to > ? AND valid_from <= ? ORDER BY valid_to, seq LIMIT ?`, tenant, kind, at.UnixMilli(), at.UnixMilli(), limit)
 }
 
 // Ended counts the versions of documents of a kind that ended after a time, up to limit.

@@ -111,6 +111,14 @@ func (tx *Tx) ForUpdate() string {
 	return ""
 }
 
+// LockIn is ForUpdate for who reads in a transaction or outside of any, where nothing can be locked.
+func LockIn(q Queryer) string {
+	if tx, ok := q.(*Tx); ok {
+		return tx.ForUpdate()
+	}
+	return ""
+}
+
 // ErrClosed is returned by Write after Close.
 var ErrClosed = errors.New("the database is closed")
 

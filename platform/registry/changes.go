@@ -31,7 +31,7 @@ func (k objectKind) Show(ctx context.Context, p iot.Principal, c *changes.Change
 	if len(p.Grants) == 0 {
 		return nil
 	}
-	before, after, err := objectsOf(*c)
+	before, after, err := changes.Versions[iot.ManagedObject](*c)
 	if err != nil {
 		return err
 	}
@@ -62,14 +62,6 @@ func (k objectKind) Show(ctx context.Context, p iot.Principal, c *changes.Change
 	return nil
 }
 
-// objectsOf returns the versions of an object before and after a change, nil where there is none.
-func objectsOf(c changes.Change) (before, after *iot.ManagedObject, err error) {
-	if before, err = changes.Decode[iot.ManagedObject](c.Before); err == nil {
-		after, err = changes.Decode[iot.ManagedObject](c.After)
-	}
-	return before, after, err
-}
-
 // Judge implements changes.Kind.
 func (k objectKind) Judge(ctx context.Context, p iot.Principal, seen []changes.Change) (func(changes.Change) error, error) {
 	places := map[iot.ID]access.Object{}
@@ -91,7 +83,7 @@ func (k objectKind) Judge(ctx context.Context, p iot.Principal, seen []changes.C
 
 // mayReverse decides whether p may make one of the changes of an undo.
 func (r *Registry) mayReverse(ctx context.Context, p iot.Principal, place access.Object, c changes.Change) error {
-	before, after, err := objectsOf(c)
+	before, after, err := changes.Versions[iot.ManagedObject](c)
 	if err != nil {
 		return err
 	}
@@ -120,7 +112,7 @@ func (r *Registry) mayReverse(ctx context.Context, p iot.Principal, place access
 func (k objectKind) Announce(ctx context.Context, p iot.Principal, set string, done []changes.Change) {
 	var records []iot.AuditRecord
 	for _, c := range done {
-		was, is, err := objectsOf(c)
+		was, is, err := changes.Versions[iot.ManagedObject](c)
 		if err != nil {
 			k.r.d.Log.Error("read what an undo did", "tenant", p.Tenant, "object", c.ID, "err", err)
 			continue

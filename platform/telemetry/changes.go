@@ -69,16 +69,13 @@ func (k dataKind) Judge(ctx context.Context, p iot.Principal, seen []changes.Cha
 
 // fragments returns those that grants of p must cover to make a change.
 func (k dataKind) fragments(p iot.Principal, c changes.Change) (out []string, err error) {
-	for _, raw := range [][]byte{c.Before, c.After} {
-		d, err := changes.Decode[struct{ Fragments iot.Doc }](raw)
-		if err != nil {
-			return nil, err
-		}
+	before, after, err := changes.Versions[struct{ Fragments iot.Doc }](c)
+	for _, d := range []*struct{ Fragments iot.Doc }{before, after} {
 		if d != nil {
 			out = append(out, access.Names(p, d.Fragments)...)
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // alarmKind implements changes.Kind.
@@ -130,11 +127,7 @@ func (k eventKind) Announce(ctx context.Context, p iot.Principal, _ string, done
 // each calls tell for what an undo did to documents; those that were made and deleted in one set are left out.
 func each[D any](tm *Telemetry, p iot.Principal, done []changes.Change, tell func(c changes.Change, before, after *D)) {
 	for _, c := range done {
-		before, err := changes.Decode[D](c.Before)
-		var after *D
-		if err == nil {
-			after, err = changes.Decode[D](c.After)
-		}
+		before, after, err := changes.Versions[D](c)
 		if err != nil {
 			tm.d.Log.Error("read what an undo did", "tenant", p.Tenant, "document", c.ID, "err", err)
 			continue

@@ -25,14 +25,11 @@ func (options) Table() changes.Table {
 
 // Current implements changes.Documents.
 func (options) Current(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, id string) (*changes.Document, error) {
-	key, lock := tenancy.ParseLogID(id), ""
-	if tx, ok := q.(*sqlkit.Tx); ok {
-		lock = tx.ForUpdate()
-	}
+	key := tenancy.ParseLogID(id)
 	var d changes.Document
 	var value string
 	var at int64
-	err := q.QueryRow(ctx, `SELECT value, rev_at, rev_by, rev_set FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`+lock, string(t), key.Category, key.Key).
+	err := q.QueryRow(ctx, `SELECT value, rev_at, rev_by, rev_set FROM tenant_option WHERE tenant = ? AND category = ? AND key = ?`+sqlkit.LockIn(q), string(t), key.Category, key.Key).
 		Scan(&value, &at, &d.Rev.By, &d.Rev.Set)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

@@ -30,11 +30,7 @@ func (documents) Table() changes.Table {
 // Current implements changes.Documents.
 func (documents) Current(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, text string) (*changes.Document, error) {
 	id, _ := iot.ParseID(text)
-	lock := ""
-	if tx, ok := q.(*sqlkit.Tx); ok {
-		lock = tx.ForUpdate()
-	}
-	o, err := get(ctx, q, t, id, lock)
+	o, err := get(ctx, q, t, id, sqlkit.LockIn(q))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -45,7 +41,7 @@ func (documents) Current(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, 
 	if d.Raw, err = json.Marshal(o); err != nil {
 		return nil, err
 	}
-	err = sqlkit.Each(ctx, q, func(r *sql.Rows) error { return r.Scan(&d.Rev.By, &d.Rev.Set) }, `SELECT rev_by, rev_set FROM operation WHERE tenant = ? AND id = ?`, string(t), int64(id))
+	d.Rev.By, d.Rev.Set, err = sqlkit.Row{Table: "operation", ID: int64(id)}.Made(ctx, q, string(t))
 	return d, err
 }
 

@@ -47,7 +47,7 @@ func (o objects) Current(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, 
 	if d.Raw, err = json.Marshal(found[0].ManagedObject); err != nil {
 		return nil, err
 	}
-	err = sqlkit.Each(ctx, q, func(r *sql.Rows) error { return r.Scan(&d.Rev.By, &d.Rev.Set) }, `SELECT rev_by, rev_set FROM managed_object WHERE tenant = ? AND id = ?`, string(t), int64(id))
+	d.Rev.By, d.Rev.Set, err = sqlkit.Row{Table: "managed_object", ID: int64(id)}.Made(ctx, q, string(t))
 	return d, err
 }
 
@@ -73,31 +73,25 @@ func (objects) Hindrance(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, c c
 
 // Restore implements changes.Documents.
 func (objects) Restore(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, c *changes.Change, rev sqlkit.Revision) error {
-	before, err := changes.Decode[iot.ManagedObject](c.Before)
-	if err != nil {
-		return err
+	note := func(a iot.Action, o iot.ManagedObject) error {
+		return tx.Note(ctx, registry.Fact(t, a, registry.Object{ManagedObject: o}))
 	}
-	if c.After == nil {
-		if err := remove(ctx, tx, t, *before, rev); err != nil {
+	return changes.Apply(c, func(o iot.ManagedObject) error {
+		if err := remove(ctx, tx, t, o, rev); err != nil {
 			return err
 		}
-		return tx.Note(ctx, registry.Fact(t, iot.Deleted, registry.Object{ManagedObject: *before}))
-	}
-	next, err := changes.Decode[iot.ManagedObject](c.After)
-	if err != nil {
-		return err
-	}
-	next.LastUpdated = rev.At
-	if c.After, err = json.Marshal(next); err != nil {
-		return err
-	}
-	if before == nil {
-		err = insert(ctx, tx, t, registry.New{Object: *next}, rev)
-	} else {
-		err = replace(ctx, tx, t, *before, *next, rev)
-	}
-	if err != nil {
-		return err
-	}
-	return tx.Note(ctx, registry.Fact(t, c.Action, registry.Object{ManagedObject: *next}))
+		return note(iot.Deleted, o)
+	}, func(before *iot.ManagedObject, next iot.ManagedObject) (iot.ManagedObject, error) {
+		next.LastUpdated = rev.At
+		var err error
+		if before == nil {
+			err = insert(ctx, tx, t, registry.New{Object: next}, rev)
+		} else {
+			err = replace(ctx, tx, t, *before, next, rev)
+		}
+		if err != nil {
+			return next, err
+		}
+		return next, note(c.Action, next)
+	})
 }

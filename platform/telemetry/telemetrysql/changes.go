@@ -31,11 +31,7 @@ func (d documents) Table() changes.Table {
 func current[D any](ctx context.Context, q sqlkit.Queryer, d documents, t iot.TenantID, text, columns string, scan func(interface{ Scan(...any) error }) (D, error),
 	describe func(D) (iot.ID, sqlkit.Revision)) (*changes.Document, error) {
 	id, _ := iot.ParseID(text)
-	lock := ""
-	if tx, ok := q.(*sqlkit.Tx); ok {
-		lock = tx.ForUpdate()
-	}
-	x, err := scan(q.QueryRow(ctx, `SELECT `+columns+` FROM `+string(d.kind)+` x WHERE x.tenant = ? AND x.id = ?`+lock, string(t), int64(id)))
+	x, err := scan(q.QueryRow(ctx, `SELECT `+columns+` FROM `+string(d.kind)+` x WHERE x.tenant = ? AND x.id = ?`+sqlkit.LockIn(q), string(t), int64(id)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -47,7 +43,7 @@ func current[D any](ctx context.Context, q sqlkit.Queryer, d documents, t iot.Te
 	if out.Raw, err = json.Marshal(x); err != nil {
 		return nil, err
 	}
-	err = sqlkit.Each(ctx, q, func(r *sql.Rows) error { return r.Scan(&out.Rev.By, &out.Rev.Set) }, `SELECT rev_by, rev_set FROM `+string(d.kind)+` WHERE tenant = ? AND id = ?`, string(t), int64(id))
+	out.Rev.By, out.Rev.Set, err = sqlkit.Row{Table: string(d.kind), ID: int64(id)}.Made(ctx, q, string(t))
 	return out, err
 }
 
@@ -72,36 +68,25 @@ func (d alarms) Current(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, i
 
 // Restore implements changes.Documents.
 func (d alarms) Restore(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, c *changes.Change, rev sqlkit.Revision) error {
-	before, err := changes.Decode[iot.Alarm](c.Before)
-	if err != nil {
-		return err
-	}
-	if c.After == nil {
-		if err := supersede(ctx, tx, t, iot.KindAlarm, before.ID, before.Source, before.LastUpdated, before, rev, true); err != nil {
+	return changes.Apply(c, func(a iot.Alarm) error {
+		if err := supersede(ctx, tx, t, iot.KindAlarm, a.ID, a.Source, a.LastUpdated, a, rev, true); err != nil {
 			return err
 		}
-		if err := d.s.removeRows(ctx, tx, t, []iot.ID{before.ID}, "alarm"); err != nil {
+		if err := d.s.removeRows(ctx, tx, t, []iot.ID{a.ID}, "alarm"); err != nil {
 			return err
 		}
-		return tx.Note(ctx, telemetry.AlarmFact(t, iot.Deleted, *before))
-	}
-	next, err := changes.Decode[iot.Alarm](c.After)
-	if err != nil {
-		return err
-	}
-	stored := *next
-	if before == nil {
-		stored.LastUpdated = iot.FromMillis(rev.At.UnixMilli())
-		if err = insertAlarm(ctx, tx, t, stored, rev); err == nil {
-			err = d.returned(ctx, tx, t, stored.ID)
+		return tx.Note(ctx, telemetry.AlarmFact(t, iot.Deleted, a))
+	}, func(before *iot.Alarm, next iot.Alarm) (iot.Alarm, error) {
+		if before != nil {
+			stored, _, err := replace(ctx, tx, t, *before, next, rev)
+			return stored, err
 		}
-	} else {
-		stored, _, err = replace(ctx, tx, t, *before, stored, rev)
-	}
-	if err == nil {
-		c.After, err = json.Marshal(stored)
-	}
-	return err
+		next.LastUpdated = iot.FromMillis(rev.At.UnixMilli())
+		if err := insertAlarm(ctx, tx, t, next, rev); err != nil {
+			return next, err
+		}
+		return next, d.returned(ctx, tx, t, next.ID)
+	})
 }
 
 // events implements changes.Documents.
@@ -119,11 +104,7 @@ func (d events) Current(ctx context.Context, q sqlkit.Queryer, t iot.TenantID, i
 
 // Hindrance implements changes.Documents: what was attached to an event is gone with it, and has no history.
 func (events) Hindrance(_ context.Context, _ *sqlkit.Tx, _ iot.TenantID, c changes.Change, _ []changes.Change) (*changes.Conflict, error) {
-	before, err := changes.Decode[iot.Event](c.Before)
-	if err != nil {
-		return nil, err
-	}
-	after, err := changes.Decode[iot.Event](c.After)
+	before, after, err := changes.Versions[iot.Event](c)
 	if err != nil {
 		return nil, err
 	}
@@ -141,33 +122,22 @@ func (events) Hindrance(_ context.Context, _ *sqlkit.Tx, _ iot.TenantID, c chang
 
 // Restore implements changes.Documents.
 func (d events) Restore(ctx context.Context, tx *sqlkit.Tx, t iot.TenantID, c *changes.Change, rev sqlkit.Revision) error {
-	before, err := changes.Decode[iot.Event](c.Before)
-	if err != nil {
-		return err
-	}
-	if c.After == nil {
-		if err := supersede(ctx, tx, t, iot.KindEvent, before.ID, before.Source, before.LastUpdated, before, rev, true); err != nil {
+	return changes.Apply(c, func(e iot.Event) error {
+		if err := supersede(ctx, tx, t, iot.KindEvent, e.ID, e.Source, e.LastUpdated, e, rev, true); err != nil {
 			return err
 		}
-		if err := d.s.removeRows(ctx, tx, t, []iot.ID{before.ID}, "event", "event_fragment"); err != nil {
+		if err := d.s.removeRows(ctx, tx, t, []iot.ID{e.ID}, "event", "event_fragment"); err != nil {
 			return err
 		}
-		return tx.Note(ctx, telemetry.EventFact(t, iot.Deleted, *before))
-	}
-	next, err := changes.Decode[iot.Event](c.After)
-	if err != nil {
-		return err
-	}
-	next.LastUpdated = iot.FromMillis(rev.At.UnixMilli())
-	if before == nil {
-		if err = insertEvent(ctx, tx, t, *next, rev); err == nil {
-			err = d.returned(ctx, tx, t, next.ID)
+		return tx.Note(ctx, telemetry.EventFact(t, iot.Deleted, e))
+	}, func(before *iot.Event, next iot.Event) (iot.Event, error) {
+		next.LastUpdated = iot.FromMillis(rev.At.UnixMilli())
+		if before != nil {
+			return next, replaceEvent(ctx, tx, t, *before, next, rev)
 		}
-	} else {
-		err = replaceEvent(ctx, tx, t, *before, *next, rev)
-	}
-	if err == nil {
-		c.After, err = json.Marshal(next)
-	}
-	return err
+		if err := insertEvent(ctx, tx, t, next, rev); err != nil {
+			return next, err
+		}
+		return next, d.returned(ctx, tx, t, next.ID)
+	})
 }
