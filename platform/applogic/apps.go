@@ -329,13 +329,10 @@ func (s *Apps) create(ctx context.Context, p iot.Principal, a App) (App, error) 
 	if err := access.ServiceRoles(p.Tenant, slices.Concat(a.Roles, a.RequiredRoles)); err != nil {
 		return App{}, err
 	}
-	restricted, err := s.restricted(ctx, a.Owner)
-	if err != nil {
+	if err := s.mayHold(ctx, a.Owner, a.RequiredRoles); err != nil {
 		return App{}, err
 	}
-	if err := restricted.refuse(a.RequiredRoles, nil); err != nil {
-		return App{}, err
-	}
+	var err error
 	if a.ID, err = s.d.Store.NextID(ctx); err != nil {
 		return App{}, sqlkit.Fault(op, err)
 	}

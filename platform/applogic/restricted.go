@@ -18,6 +18,15 @@ func (s *Apps) restricted(ctx context.Context, t iot.TenantID) (restrictedRoles,
 	return tenant.Restricted, err
 }
 
+// mayHold returns a fault if a tenant keeps one of the roles from a service that is new to it.
+func (s *Apps) mayHold(ctx context.Context, t iot.TenantID, roles []string) error {
+	r, err := s.restricted(ctx, t)
+	if err != nil {
+		return err
+	}
+	return r.refuse(roles, nil)
+}
+
 // refuse returns a fault if a service that had some roles now wants one that is restricted. What it had before the restriction does not hinder
 // other changes: it has no effect.
 func (r restrictedRoles) refuse(want, had []string) error {
@@ -48,7 +57,7 @@ func (s *Apps) Restrict(ctx context.Context, p iot.Principal, t iot.TenantID, ch
 	for _, x := range had {
 		a, err := s.d.Store.App(ctx, x.Owner, x.App)
 		if err == nil && a.Type == Microservice {
-			err = s.grant(ctx, t, a)
+			err = s.grant(ctx, t, a, "")
 		}
 		if err != nil {
 			return tenant, sqlkit.Fault("applogic.Restrict", err)

@@ -87,11 +87,7 @@ func (s *Apps) Subscribe(ctx context.Context, p iot.Principal, t iot.TenantID, k
 		if err := s.soleName(ctx, t, a); err != nil {
 			return App{}, err
 		}
-		restricted, err := s.restricted(ctx, t)
-		if err != nil {
-			return App{}, err
-		}
-		if err := restricted.refuse(a.RequiredRoles, nil); err != nil {
+		if err := s.mayHold(ctx, t, a.RequiredRoles); err != nil {
 			return App{}, err
 		}
 		x.Secret = s.seal(password, t, a.ID)
@@ -103,7 +99,7 @@ func (s *Apps) Subscribe(ctx context.Context, p iot.Principal, t iot.TenantID, k
 		return App{}, sqlkit.Fault(op, err)
 	}
 	if a.Type == Microservice {
-		if err := s.d.Users.ServiceAccount(ctx, t, a.serviceUser(), password, a.RequiredRoles); err != nil {
+		if err := s.grant(ctx, t, a, password); err != nil { // which reads again what is restricted: who restricts it now finds the subscription
 			return App{}, err
 		}
 	}
@@ -165,20 +161,21 @@ func (s *Apps) grantAll(ctx context.Context, a App) error {
 		return sqlkit.Fault("applogic.Grant", err)
 	}
 	for _, x := range all {
-		if err := s.grant(ctx, x.Tenant, a); err != nil {
+		if err := s.grant(ctx, x.Tenant, a, ""); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// grant gives the account of a service in a tenant the permissions that its manifest names, without those that the tenant keeps from services.
-func (s *Apps) grant(ctx context.Context, t iot.TenantID, a App) error {
+// grant gives the account of a service in a tenant the permissions that its manifest names, without those that the tenant keeps from services, and the
+// password unless it is empty.
+func (s *Apps) grant(ctx context.Context, t iot.TenantID, a App, password string) error {
 	restricted, err := s.restricted(ctx, t)
 	if err != nil {
 		return err
 	}
-	return s.d.Users.ServiceAccount(ctx, t, a.serviceUser(), "", restricted.without(a.RequiredRoles))
+	return s.d.Users.ServiceAccount(ctx, t, a.serviceUser(), password, restricted.without(a.RequiredRoles))
 }
 
 // BootstrapUser returns the account with which a microservice learns who is subscribed. It needs ROLE_APPLICATION_MANAGEMENT_ADMIN.

@@ -250,7 +250,7 @@ func (r *Registry) related(ctx context.Context, p iot.Principal, ids []iot.ID, p
 	return rel, objects, err
 }
 
-// readable returns those of some former versions that p may read.
+// readable is known with the scope of p.
 func (r *Registry) readable(ctx context.Context, p iot.Principal, objects []iot.ManagedObject) ([]iot.ManagedObject, error) {
 	scope, err := r.d.Policy.Scope(ctx, p, access.ManagedObject, access.Read)
 	if err != nil {

@@ -115,12 +115,17 @@ func getBinary(c *call) error {
 	return c.sendFile(name, contentType, b)
 }
 
+// binaryCondition is what If-Match demands of a stored file.
+func (c *call) binaryCondition(id iot.ID) error {
+	return c.fileCondition(func() (*blob.Blob, error) { return c.s.Blobs.Find(c.ctx, c.p.Tenant, binaryKey(id)) })
+}
+
 func putBinary(c *call) error {
 	id, err := c.binaryToChange() // before the file is read
 	if err != nil {
 		return err
 	}
-	if err := c.fileCondition(func() (*blob.Blob, error) { return c.s.Blobs.Find(c.ctx, c.p.Tenant, binaryKey(id)) }); err != nil {
+	if err := c.binaryCondition(id); err != nil {
 		return err
 	}
 	u, discard, err := c.upload(c.s.MaxBinary)
@@ -138,7 +143,7 @@ func putBinary(c *call) error {
 func deleteBinary(c *call) error {
 	id, err := c.binaryToChange()
 	if err == nil {
-		err = c.fileCondition(func() (*blob.Blob, error) { return c.s.Blobs.Find(c.ctx, c.p.Tenant, binaryKey(id)) })
+		err = c.binaryCondition(id)
 	}
 	if err != nil {
 		return err

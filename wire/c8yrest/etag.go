@@ -43,9 +43,12 @@ func versionOf(o iot.ManagedObject) string {
 	return short(sha256.Sum256(o.Fragments.AppendTo(b)))
 }
 
+// ifMatch is the header If-Match, empty if the request demands nothing.
+func (c *call) ifMatch() string { return strings.Join(c.r.Header.Values("If-Match"), ",") }
+
 // condition is what the header If-Match demands of the version that a client wants to change, nil if it demands nothing. c8y: without the header the last one wins.
 func (c *call) condition() func(iot.ManagedObject) error {
-	header := strings.Join(c.r.Header.Values("If-Match"), ",")
+	header := c.ifMatch()
 	if header == "" {
 		return nil
 	}
@@ -64,7 +67,7 @@ func (c *call) condition() func(iot.ManagedObject) error {
 
 // fileCondition refuses a change of a stored file unless it is one that the header If-Match names. It looks before the change, not in one step with it.
 func (c *call) fileCondition(find func() (*blob.Blob, error)) error {
-	header := strings.Join(c.r.Header.Values("If-Match"), ",")
+	header := c.ifMatch()
 	if header == "" {
 		return nil
 	}

@@ -29,25 +29,35 @@ func (c *call) fail(err error) {
 	if d := fault.RetryAfter(err); d > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(d.Seconds()+0.999)))
 	}
-	name, status := errorName(c.r.URL.Path, kind, fault.ReasonOf(err)), row.HTTP
+	writeError(c.w, row.HTTP, errorName(c.r.URL.Path, kind, fault.ReasonOf(err)), fault.Message(err), c.request)
+}
+
+// writeError answers with the body of an error. Its link to the documentation names the request in the log: a fragment, since some clients refuse members that
+// they do not know.
+func writeError(w http.ResponseWriter, status int, name, message, request string) {
+	info := infoURL
+	if request != "" {
+		info += "#request=" + request
+	}
 	var o object
 	o.open()
 	o.text("error", name)
-	o.text("message", fault.Message(err))
-	o.text("info", c.info())
+	o.text("message", message)
+	o.text("info", info)
 	o.close()
+	h := w.Header()
 	h.Set("Content-Type", "application/vnd.com.nsn.cumulocity.error+json;charset=UTF-8;ver=0.9")
 	h.Set("Content-Length", strconv.Itoa(len(o.b)))
-	c.w.WriteHeader(status)
-	_, _ = c.w.Write(o.b)
+	w.WriteHeader(status)
+	_, _ = w.Write(o.b)
 }
 
-// info is the link to the documentation of errors, and names the request in the log: a fragment, since some clients refuse members that they do not know.
-func (c *call) info() string {
-	if c.request == "" {
-		return infoURL
+// Refuse answers a request that no route here serves with the body of an error.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, name, message string) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", challenge(r))
 	}
-	return infoURL + "#request=" + c.request
+	writeError(w, status, name, message, requestID(r))
 }
 
 // challenge is Basic, or c8y: XBasic for clients that do not want the browser's own dialog.

@@ -22,24 +22,6 @@ func notificationRoutes() []Route {
 	}
 }
 
-// Refuse answers a request that the routes here do not serve with the error body of the API.
-func Refuse(w http.ResponseWriter, r *http.Request, status int, name, message string) {
-	var o object
-	o.open()
-	o.text("error", name)
-	o.text("message", message)
-	o.text("info", infoURL)
-	o.close()
-	h := w.Header()
-	h.Set("Content-Type", "application/vnd.com.nsn.cumulocity.error+json;charset=UTF-8;ver=0.9")
-	h.Set("Content-Length", strconv.Itoa(len(o.b)))
-	if status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", challenge(r))
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(o.b)
-}
-
 // Base is the scheme and host under which a client reached us, also behind a proxy.
 func Base(r *http.Request) string { return base(r) }
 

@@ -419,6 +419,7 @@ func TestRefusalsAreErrorsOfTheAPI(t *testing.T) {
 		for k, v := range c.header {
 			r.Header[k] = v
 		}
+		r.Header.Set("X-Request-Id", "abc123")
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -426,7 +427,7 @@ func TestRefusalsAreErrorsOfTheAPI(t *testing.T) {
 		var body struct{ Error, Message, Info string }
 		err = json.NewDecoder(res.Body).Decode(&body)
 		res.Body.Close()
-		if err != nil || res.StatusCode != c.status || body.Error != c.name || body.Message == "" || body.Info == "" || !strings.Contains(res.Header.Get("Content-Type"), "error+json") {
+		if err != nil || res.StatusCode != c.status || body.Error != c.name || body.Message == "" || !strings.HasSuffix(body.Info, "#request=abc123") || !strings.Contains(res.Header.Get("Content-Type"), "error+json") {
 			t.Errorf("%d %v: %+v, %v", res.StatusCode, res.Header, body, err)
 		}
 	}

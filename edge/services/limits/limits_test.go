@@ -299,6 +299,19 @@ func TestCloseEndsTheWaiting(t *testing.T) {
 	}
 }
 
+// sending is a connection on which a text was sent.
+func sending(t *testing.T, s *httptest.Server, head string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_, _ = io.WriteString(c, head)
+	return c
+}
+
 func TestPace(t *testing.T) {
 	read := make(chan error, 1)
 	h := limits.Pace{Stall: 100 * time.Millisecond, Slowest: 100}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -318,16 +331,7 @@ func TestPace(t *testing.T) {
 	}))
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close) // after the connections, which it would wait for
-	dial := func(head string) net.Conn {
-		t.Helper()
-		c, err := net.Dial("tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		_, _ = io.WriteString(c, head)
-		return c
-	}
+	dial := func(head string) net.Conn { t.Helper(); return sending(t, s, head) }
 	within := func() error {
 		t.Helper()
 		select {
@@ -397,17 +401,7 @@ func TestLeftovers(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 	})))
 	t.Cleanup(s.Close)
-	dial := func(head string) net.Conn {
-		t.Helper()
-		c, err := net.Dial("tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		_ = c.SetDeadline(time.Now().Add(15 * time.Second))
-		_, _ = io.WriteString(c, head)
-		return c
-	}
+	dial := func(head string) net.Conn { t.Helper(); return sending(t, s, head) }
 	answered := func(c net.Conn, what string) {
 		t.Helper()
 		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != http.StatusTeapot {

@@ -62,7 +62,7 @@ func sorted[K usage.Day | iot.ID, V any](m map[K]V) []K {
 	return keys
 }
 
-// Measured implements usage.Store.
+// Measured implements usage.Store. The columns of parents hold Gauges.All; they kept the name of what was in them first.
 func (s *Store) Measured(ctx context.Context, t iot.TenantID, day usage.Day, g usage.Gauges) error {
 	greatest := "max"
 	if s.db.Dialect == sqlkit.Postgres {
