@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
 )
 
 // pollBytes is how much one answer to a poll carries; the rest waits for the next one.
@@ -14,7 +17,7 @@ const pollBytes = 1 << 20
 func (s *Server) poll(w http.ResponseWriter, r *http.Request, e endpoint) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		http.Error(w, "the request is too large or incomplete", http.StatusRequestEntityTooLarge)
+		c8yrest.RefuseFault(w, r, fault.E(fault.TooLarge, err, "the request is too large or incomplete"))
 		return
 	}
 	if isText(body) {
@@ -23,7 +26,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, e endpoint) {
 	}
 	messages, err := parseMessages(body)
 	if err != nil {
-		http.Error(w, "the body must be a list of Bayeux messages: "+err.Error(), http.StatusBadRequest)
+		c8yrest.RefuseFault(w, r, fault.E(fault.Malformed, "the body must be a list of Bayeux messages: "+err.Error()))
 		return
 	}
 	c, out := s.caller(r, e, false), &stream{w: w, rc: http.NewResponseController(w)}

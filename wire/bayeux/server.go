@@ -13,12 +13,14 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/isobar-iot/isobar/fault"
 	"github.com/isobar-iot/isobar/iot"
 	"github.com/isobar-iot/isobar/kit/bus"
 	"github.com/isobar-iot/isobar/kit/clock"
 	"github.com/isobar-iot/isobar/kit/service"
 	"github.com/isobar-iot/isobar/platform/registry"
 	"github.com/isobar-iot/isobar/security/access"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
 )
 
 // Deps is what Server needs.
@@ -139,7 +141,7 @@ func (s *Server) recover() {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.calls.Enter() {
-		http.Error(w, "the server is closing", http.StatusServiceUnavailable)
+		c8yrest.RefuseFault(w, r, fault.E(fault.Unavailable, "the server is closing"))
 		return
 	}
 	defer s.calls.Leave()
@@ -153,7 +155,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.socket(w, r, e)
 	default:
 		w.Header().Set("Allow", "POST, GET")
-		http.Error(w, "send Bayeux messages with POST or over a WebSocket", http.StatusMethodNotAllowed)
+		c8yrest.Refuse(w, r, http.StatusMethodNotAllowed, "notification/Method Not Allowed", "send Bayeux messages with POST or over a WebSocket")
 	}
 }
 

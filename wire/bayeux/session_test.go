@@ -1,6 +1,7 @@
 package bayeux_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -209,5 +210,30 @@ func TestCloseEndsPolls(t *testing.T) {
 	f.server.Close()
 	if b := (<-ended).text("body"); !strings.Contains(b, "402::Unknown client") && !strings.Contains(b, "closing") {
 		t.Errorf("got %s", b)
+	}
+}
+
+// TestRefusalsAreErrorsOfTheAPI: what is no Bayeux at all is answered as everywhere else, with the id of the request.
+func TestRefusalsAreErrorsOfTheAPI(t *testing.T) {
+	f := setup(t)
+	for _, c := range []struct {
+		method, body, name string
+		status             int
+	}{
+		{"DELETE", "", "notification/Method Not Allowed", 405},
+		{"POST", "{", "notification/Bad Request", 400},
+		{"POST", strings.Repeat(" ", 256<<10+1), "notification/Payload Too Large", 413},
+	} {
+		r, err := http.NewRequest(c.method, f.url+"/notification/realtime", strings.NewReader(c.body))
+		f.must(err)
+		r.Header.Set("X-Request-Id", "abc123")
+		answer, err := http.DefaultClient.Do(r)
+		f.must(err)
+		var got struct{ Error, Message, Info string }
+		err = json.NewDecoder(answer.Body).Decode(&got)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != c.status || got.Error != c.name || got.Message == "" || !strings.HasSuffix(got.Info, "#request=abc123") {
+			t.Errorf("%s: %d %+v, %v", c.method, answer.StatusCode, got, err)
+		}
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/isobar-iot/isobar/fault"
+	"github.com/isobar-iot/isobar/wire/c8yrest"
 )
 
 const (
@@ -33,7 +36,7 @@ type socket struct {
 func (s *Server) socket(w http.ResponseWriter, r *http.Request, e endpoint) {
 	defer s.sockets.Add(-1)
 	if s.sockets.Add(1) > maxSockets {
-		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+		c8yrest.RefuseFault(w, r, fault.E(fault.Unavailable, "too many connections"))
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})

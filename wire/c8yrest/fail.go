@@ -60,6 +60,15 @@ func Refuse(w http.ResponseWriter, r *http.Request, status int, name, message st
 	writeError(w, status, name, message, requestID(r))
 }
 
+// RefuseFault is Refuse for a fault of a channel of notifications.
+func RefuseFault(w http.ResponseWriter, r *http.Request, err error) {
+	row, resource := fault.KindOf(err).Row(), "notification/"
+	if fault.Is(err, fault.Unauthenticated) {
+		resource = "security/"
+	}
+	Refuse(w, r, row.HTTP, resource+row.C8y, fault.Message(err))
+}
+
 // challenge is Basic, or c8y: XBasic for clients that do not want the browser's own dialog.
 func challenge(r *http.Request) string {
 	scheme := "Basic"

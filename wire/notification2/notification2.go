@@ -86,7 +86,7 @@ func (s *Server) Close() {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.calls.Enter() {
-		refuse(w, r, fault.E(fault.Unavailable, "the platform is stopping"))
+		c8yrest.RefuseFault(w, r, fault.E(fault.Unavailable, "the platform is stopping"))
 		return
 	}
 	defer s.calls.Leave()
@@ -99,12 +99,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	token := q.Get("token")
 	if len(token) > maxTokenSize {
-		refuse(w, r, fault.E(fault.Unauthenticated, "the token is too long"))
+		c8yrest.RefuseFault(w, r, fault.E(fault.Unauthenticated, "the token is too long"))
 		return
 	}
 	pass, err := s.d.Exchange.Verify(r.Context(), token)
 	if err != nil {
-		refuse(w, r, err)
+		c8yrest.RefuseFault(w, r, err)
 		return
 	}
 	x := &connection{s: s, pass: pass, base: c8yrest.Base(r)}
@@ -141,16 +141,6 @@ func (x *connection) answerPing(ctx context.Context, _ []byte) bool {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	return x.c.Flush(ctx) == nil
-}
-
-// refuse answers before the upgrade.
-func refuse(w http.ResponseWriter, r *http.Request, err error) {
-	row := fault.KindOf(err).Row()
-	resource := "notification/"
-	if fault.Is(err, fault.Unauthenticated) {
-		resource = "security/"
-	}
-	c8yrest.Refuse(w, r, row.HTTP, resource+row.C8y, fault.Message(err))
 }
 
 func closeCode(err error) (websocket.StatusCode, string) {
